@@ -80,7 +80,7 @@ func end(ctx context.Context, o Outcome) Outcome {
 		if f.Cause == "" || errors.Is(o.Err, context.DeadlineExceeded) {
 			f.Cause = "the target had not finished: " + o.Err.Error()
 		}
-		f.Summary = "no result after " + o.Took.Round(time.Second).String()
+		f.Summary = "no result after " + Span(o.Took.Round(time.Second))
 		if f.Remedy == "" {
 			f.Remedy = "give it longer with REMORA_TIMEOUT, or look at the target itself"
 		}

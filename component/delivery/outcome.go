@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -53,4 +55,21 @@ func (o Outcome) Summary() string {
 	default:
 		return string(o.State)
 	}
+}
+
+// Span is a duration as a person says it: 850ms, 4.1s, 5m, 1h30m.
+func Span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+	case d < time.Minute:
+		return strings.TrimSuffix(strconv.FormatFloat(d.Seconds(), 'f', 1, 64), ".0") + "s"
+	}
+	text := d.Round(time.Second).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
