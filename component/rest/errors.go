@@ -74,6 +74,15 @@ func (e *ContentError) Error() string {
 	return fmt.Sprintf("%s: answer is not JSON but %s", e.Answer, kind)
 }
 
+// Err is the [StatusError] of an answer outside 2xx, else nil: for libraries on
+// [Client.HTTP] that judge their answers themselves.
+func (a *Answer) Err() error {
+	if a.Code < 200 || a.Code > 299 {
+		return statusError(a)
+	}
+	return nil
+}
+
 func statusError(a *Answer) *StatusError {
 	return &StatusError{Method: a.Method, URL: a.URL, Code: a.Code, Body: excerpt(a), After: retryAfter(a.Header, time.Now())}
 }

@@ -1,0 +1,111 @@
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+
+	gl "gitlab.com/gitlab-org/api/client-go/v2"
+
+	"gitlab.com/remora-ci/remora/component/rest"
+)
+
+// Note is what is kept of a note on a merge request.
+type Note struct {
+	ID       int64
+	AuthorID int64
+	System   bool   // written by GitLab itself
+	Marker   string // its first line with the asked prefix, or empty
+	Type     string // empty, DiscussionNote, DiffNote, …
+}
+
+// mostMarker bounds the marker line: bytes.
+const mostMarker = 4096
+
+// noteOf keeps little of a note. The official client's type would do but for
+// its many fields, each of which could fail to parse.
+func noteOf(prefix string) func(answeredNote) Note {
+	return func(n answeredNote) Note {
+		return Note{ID: n.ID, AuthorID: n.Author.ID, System: n.System, Type: n.Type, Marker: marker(n.Body, prefix)}
+	}
+}
+
+type answeredNote struct {
+	ID     int64  `json:"id"`
+	Type   string `json:"type"`
+	Body   string `json:"body"`
+	System bool   `json:"system"`
+	Author struct {
+		ID int64 `json:"id"`
+	} `json:"author"`
+	Resolvable bool `json:"resolvable"`
+	Resolved   bool `json:"resolved"`
+}
+
+// marker is the first line of body that starts with prefix. It is a copy: the
+// body must not live on through it.
+func marker(body, prefix string) string {
+	if prefix == "" {
+		return ""
+	}
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, prefix) {
+			line = strings.TrimRight(line, "\r\n")
+			return strings.Clone(line[:min(len(line), mostMarker)])
+		}
+	}
+	return ""
+}
+
+// Notes are all notes of a merge request, oldest first, each with the first line
+// of its body that starts with prefix; the rest of the body is dropped:
+// https://docs.gitlab.com/api/notes/#list-all-merge-request-notes.
+func (c *Client) Notes(ctx context.Context, p Project, iid int64, prefix string) iter.Seq2[Note, error] {
+	return pages(ctx, c, list[Note]{
+		deed: "list notes", path: p.path("merge_requests", iid, "notes"),
+		query:  url.Values{"order_by": {"created_at"}, "sort": {"asc"}},
+		decode: plain(noteOf(prefix)),
+	})
+}
+
+// CreateNote writes a note: https://docs.gitlab.com/api/notes/#create-new-merge-request-note.
+// A body of nothing but quick actions makes no note: that is a
+// [rest.StatusError] with code 202.
+func (c *Client) CreateNote(ctx context.Context, p Project, iid int64, body string) (Note, error) {
+	answer, res, err := c.api.Notes.CreateMergeRequestNote(string(p), iid, &gl.CreateMergeRequestNoteOptions{Body: &body}, gl.WithContext(ctx))
+	return writtenNote("create note", answer, res, err)
+}
+
+// UpdateNote replaces the body of a note: https://docs.gitlab.com/api/notes/#modify-existing-merge-request-note.
+func (c *Client) UpdateNote(ctx context.Context, p Project, iid, note int64, body string) (Note, error) {
+	answer, res, err := c.api.Notes.UpdateMergeRequestNote(string(p), iid, note, &gl.UpdateMergeRequestNoteOptions{Body: &body}, gl.WithContext(ctx))
+	return writtenNote("update note", answer, res, err)
+}
+
+// DeleteNote deletes a note: https://docs.gitlab.com/api/notes/#delete-a-merge-request-note.
+func (c *Client) DeleteNote(ctx context.Context, p Project, iid, note int64) error {
+	_, err := c.api.Notes.DeleteMergeRequestNote(string(p), iid, note, gl.WithContext(ctx))
+	return failed("delete note", nil, err)
+}
+
+// writtenNote is a note that was created or changed. The marker is left out: the
+// writer knows it.
+func writtenNote(deed string, answer *gl.Note, res *gl.Response, err error) (Note, error) {
+	got, err := result(deed, answer, res, err)
+	if err != nil {
+		return Note{}, err
+	}
+	if res.StatusCode == http.StatusAccepted {
+		return Note{}, failed(deed, nil, &rest.StatusError{
+			Method: res.Request.Method, URL: rest.Plain(res.Request.URL.String()), Code: res.StatusCode,
+			Body: "the text held only quick actions, so no note was written",
+		})
+	}
+	if got.ID == 0 {
+		return Note{}, failed(deed, res.Request, errors.New("the note has no id"))
+	}
+	return Note{ID: got.ID, AuthorID: got.Author.ID, System: got.System, Type: string(got.Type)}, nil
+}
