@@ -60,6 +60,7 @@ type Options struct {
 	Journal string           // file that lists the statuses still open; "" keeps none
 	Version string           // of Remora, for the last line of a note
 	Now     func() time.Time // default time.Now
+	Gauge   *Gauge           // how many requests are left; nil for plenty
 
 	pace time.Duration // shortest pause between two tries; default one second
 }
