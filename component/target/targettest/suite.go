@@ -64,7 +64,7 @@ type Suite struct {
 
 const (
 	prompt   = 3 * time.Second         // how late a return is still prompt on a busy machine
-	patience = 1500 * time.Millisecond // the deadline given where an error is expected
+	patience = 700 * time.Millisecond // the deadline given where an error is expected
 )
 
 // Run holds the target to its contract. Call it from a test that is not
