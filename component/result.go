@@ -1,0 +1,140 @@
+package component
+
+import (
+	"gitlab.com/remora-ci/remora/component/delivery"
+	"gitlab.com/remora-ci/remora/component/report"
+)
+
+// Exit codes; their meaning never changes.
+const (
+	ExitDone     = 0 // done or skipped
+	ExitFailed   = 1 // a target failed
+	ExitMisuse   = 2 // nothing was tried
+	ExitDeadline = 3 // the deadline passed before every result was known
+)
+
+// Result is what one run of the component did. Its JSON form is what
+// REMORA_OUTPUT=json prints, and is kept stable.
+type Result struct {
+	State    string         `json:"state"` // done, skipped, failed, canceled
+	ExitCode int            `json:"exit_code"`
+	Name     string         `json:"-"`
+	Event    delivery.Event `json:"event"`
+	Targets  []Entry        `json:"targets"`
+	Report   Reported       `json:"report"`
+	Notices  []string       `json:"notices,omitempty"`
+	Version  string         `json:"version"`
+
+	outcomes []delivery.Outcome
+}
+
+// Entry is the outcome at one target.
+type Entry struct {
+	Target   string             `json:"target"`
+	Place    string             `json:"place,omitempty"`
+	State    string             `json:"state"` // done, skipped, failed, canceled
+	Summary  string             `json:"summary"`
+	Cause    string             `json:"cause,omitempty"`
+	Remedy   string             `json:"remedy,omitempty"`
+	Request  string             `json:"request,omitempty"`
+	Optional bool               `json:"optional,omitempty"`
+	Attempt  int                `json:"attempt"`
+	TookMS   int64              `json:"took_ms"`
+	ID       string             `json:"id,omitempty"`
+	URL      string             `json:"url,omitempty"`
+	Revision string             `json:"revision,omitempty"`
+	Warnings []string           `json:"warnings,omitempty"`
+	Log      []delivery.LogLine `json:"log,omitempty"`
+}
+
+// Reported is what GitLab was told.
+type Reported struct {
+	Statuses int       `json:"statuses"`
+	Note     string    `json:"note,omitempty"`
+	NoteURL  string    `json:"note_url,omitempty"`
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Problem is a [delivery.Fault] in words.
+type Problem struct {
+	Summary string `json:"summary"`
+	Cause   string `json:"cause,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+	Request string `json:"request,omitempty"`
+}
+
+func problemOf(f *delivery.Fault, scrub *delivery.Scrubber) Problem {
+	cause := f.Cause
+	if cause == "" && f.Err != nil {
+		cause = f.Err.Error()
+	}
+	return Problem{Summary: scrub.Text(f.Summary), Cause: scrub.Text(cause), Remedy: scrub.Text(f.Remedy), Request: scrub.Text(f.Request)}
+}
+
+// newResult puts together what was done; the outcomes are scrubbed already.
+func newResult(name string, ev delivery.Event, version string, outcomes []delivery.Outcome, told report.Result, notices []string, scrub *delivery.Scrubber) Result {
+	r := Result{Name: name, Event: ev, Version: version, Notices: notices, outcomes: outcomes, Targets: make([]Entry, len(outcomes))}
+	for i, o := range outcomes {
+		r.Targets[i] = entryOf(o)
+	}
+	for i := range r.Notices {
+		r.Notices[i] = scrub.Text(r.Notices[i])
+	}
+	r.Report = reportedOf(told, scrub)
+	r.State, r.ExitCode = verdict(outcomes)
+	return r
+}
+
+func reportedOf(told report.Result, scrub *delivery.Scrubber) Reported {
+	r := Reported{Statuses: told.Statuses, Note: told.Note, NoteURL: told.NoteURL}
+	for _, p := range told.Problems {
+		r.Problems = append(r.Problems, problemOf(p, scrub))
+	}
+	return r
+}
+
+func entryOf(o delivery.Outcome) Entry {
+	e := Entry{
+		Target: o.Target, Place: o.Place, State: stateOf(o), Summary: o.Summary(), Request: o.Receipt.Request, Optional: o.Optional,
+		Attempt: o.Attempt, TookMS: o.Took.Milliseconds(), ID: o.Receipt.ID, URL: o.Receipt.URL, Revision: o.Receipt.Revision,
+		Warnings: o.Receipt.Warnings, Log: o.Receipt.Log,
+	}
+	if o.Err != nil && o.State != delivery.Skipped {
+		f := delivery.Explain(o.Err)
+		e.Cause, e.Remedy = f.Cause, f.Remedy
+		if f.Request != "" {
+			e.Request = f.Request
+		}
+	}
+	return e
+}
+
+// stateOf is the state as it is shown: what would be tried again has ended.
+func stateOf(o delivery.Outcome) string {
+	switch {
+	case o.Canceled():
+		return "canceled"
+	case o.State == delivery.Retry:
+		return string(delivery.Failed)
+	}
+	return string(o.State)
+}
+
+// verdict is the state of the whole, and the code to exit with: the worst of what
+// is not optional.
+func verdict(outcomes []delivery.Outcome) (state string, code int) {
+	state = string(delivery.Skipped)
+	for _, o := range outcomes {
+		switch {
+		case o.Canceled():
+			return "canceled", ExitFailed
+		case o.Failing() && o.Overdue() && code == ExitDone:
+			state, code = string(delivery.Failed), ExitDeadline
+		case o.Failing() && !o.Overdue():
+			state, code = string(delivery.Failed), ExitFailed
+		case o.State != delivery.Skipped && code == ExitDone:
+			state = string(delivery.Done)
+		}
+	}
+	return state, code
+}
