@@ -46,15 +46,19 @@ type Scrubber struct{ replacer *strings.Replacer }
 const minSecret = 6
 
 // NewScrubber makes a scrubber that knows secrets, in plain, URL-escaped and
-// base64 form. Secrets of the form user:token are known by their token too.
+// base64 form. Of a secret of the form "user:token" or "Header: value" the part
+// after the colon is known too, and so are the lines of a private key.
 func NewScrubber(secrets ...Secret) *Scrubber {
 	var forms []string
 	for _, s := range secrets {
 		plain := strings.TrimSpace(s.Reveal())
 		forms = append(forms, plain)
-		forms = append(forms, lines(plain)...)
-		if _, token, ok := strings.Cut(plain, ":"); ok {
-			forms = append(forms, token)
+		for line := range strings.Lines(plain) {
+			if line = strings.TrimSpace(line); !strings.HasPrefix(line, "-----") {
+				forms = append(forms, line)
+				_, value, _ := strings.Cut(line, ":")
+				forms = append(forms, strings.TrimSpace(value))
+			}
 		}
 	}
 	for _, f := range forms[:len(forms):len(forms)] {
@@ -68,18 +72,6 @@ func NewScrubber(secrets ...Secret) *Scrubber {
 		}
 	}
 	return &Scrubber{strings.NewReplacer(pairs...)}
-}
-
-// lines are the lines of a secret of many, such as a private key, that could be
-// quoted one at a time.
-func lines(secret string) []string {
-	var out []string
-	for l := range strings.Lines(secret) {
-		if l = strings.TrimSpace(l); len(l) >= 20 && !strings.HasPrefix(l, "-----") {
-			out = append(out, l)
-		}
-	}
-	return out
 }
 
 // Text is text without the known secrets and without userinfo in URLs.
