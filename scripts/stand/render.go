@@ -21,17 +21,20 @@ func render(markdown string) string {
 	text = strings.ReplaceAll(text, "<summary>", "▸ ")
 	text = tag.ReplaceAllString(text, "")
 	text = linked.ReplaceAllString(text, "$1")
-	text = strings.NewReplacer("### ", "", "**", "", "`", "", `\`, "", "&nbsp;", " ").Replace(text)
+	text = strings.NewReplacer("### ", "", "**", "", `\`, "", "&nbsp;", " ").Replace(text)
 	var out, table []string
 	for _, l := range append(strings.Split(strings.TrimSpace(text), "\n"), "") {
 		if strings.HasPrefix(l, "|") {
-			table = append(table, l)
+			table = append(table, strings.ReplaceAll(l, "`", ""))
 			continue
 		}
 		out = append(out, align(table)...)
 		table = nil
+		if strings.HasPrefix(l, "```") {
+			continue
+		}
 		if l != "" || len(out) > 0 && out[len(out)-1] != "" {
-			out = append(out, wrap(l)...)
+			out = append(out, wrap(strings.ReplaceAll(l, "`", ""))...)
 		}
 	}
 	return strings.TrimRight(strings.Join(out, "\n"), "\n")
