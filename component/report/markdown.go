@@ -37,7 +37,7 @@ func inline(text string) string {
 }
 
 // cell is text of a target for a cell of a table.
-func cell(text string) string { return inline(noPipe(cut(text, 200))) }
+func cell(text string) string { return inline(noPipe(cut(oneLine(text), 200))) }
 
 // noPipe replaces the character that separates cells. Escaping it would depend
 // on how many backslashes stand before it.

@@ -15,7 +15,9 @@ var escapes = regexp.MustCompile("(?:\x1b\\[|\u009b)[0-?]*[ -/]*[@-~]|\x1b\\][^\
 // invisible ones that reorder or hide text.
 func clean(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
-	text = escapes.ReplaceAllString(text, "")
+	if strings.ContainsAny(text, "\x1b\u009b") {
+		text = escapes.ReplaceAllString(text, "")
+	}
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -36,8 +38,16 @@ const (
 	zwj  = '\u200d'
 )
 
-// oneLine is clean text with every run of white space made one space.
-func oneLine(text string) string { return strings.Join(strings.Fields(clean(text)), " ") }
+// oneLine is clean text with every run of white space made one space. Of a text
+// that no line of a note could hold it is the beginning.
+func oneLine(text string) string {
+	if len(text) > maxLine {
+		text = text[:maxLine] + "…"
+	}
+	return strings.Join(strings.Fields(clean(text)), " ")
+}
+
+const maxLine = 8 << 10 // bytes
 
 // cut is the first n runes of text, the last of them an ellipsis if any is lost.
 func cut(text string, n int) string {

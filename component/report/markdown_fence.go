@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -42,45 +43,47 @@ func folded(summary, markdown string) string {
 
 // logTail is the end of a log, folded; empty if there is none.
 func logTail(log []delivery.LogLine) string {
-	lines := logLines(log)
+	lines, whole := lastLines(log)
 	if len(lines) == 0 {
 		return ""
 	}
-	kept := tail(lines)
 	summary := "Last lines of its log"
-	if len(kept) < len(lines) {
-		summary = fmt.Sprintf("Last %d of %d lines of its log", len(kept), len(lines))
+	if whole {
+		summary = "Its log"
 	}
-	return folded(summary, fence(kept, "text"))
+	return folded(summary, fence(lines, "text"))
 }
 
-// logLines cleans a log. One entry of many lines becomes many lines, of which
-// the first carries the level.
-func logLines(log []delivery.LogLine) []string {
-	var lines []string
-	for _, entry := range log[max(0, len(log)-10*maxLogLines):] {
-		text := strings.TrimRight(clean(entry.Text[max(0, len(entry.Text)-4*maxLogBytes):]), " \t\n")
-		if text == "" {
-			continue
+// lastLines are the clean lines at the end of a log that fit, and whether they
+// are all. One entry of many lines becomes many lines, of which the first carries
+// the level. The log is read from its end, for it may be long.
+func lastLines(log []delivery.LogLine) (lines []string, whole bool) {
+	size := 0
+	for _, entry := range slices.Backward(log) {
+		of := linesOf(entry)
+		for _, l := range slices.Backward(of) {
+			if size += len(l) + 1; len(lines) == maxLogLines || size > maxLogBytes {
+				slices.Reverse(lines)
+				return lines, false
+			}
+			lines = append(lines, l)
 		}
-		if level := oneLine(entry.Level); level != "" {
-			text = fmt.Sprintf("%-5s %s", cut(level, 8), text)
-		}
-		for l := range strings.SplitSeq(text, "\n") {
-			lines = append(lines, cut(l, maxLogLine))
-		}
+	}
+	slices.Reverse(lines)
+	return lines, true
+}
+
+func linesOf(entry delivery.LogLine) []string {
+	text := strings.TrimRight(clean(entry.Text[max(0, len(entry.Text)-2*maxLogBytes):]), " \t\n")
+	if text == "" {
+		return nil
+	}
+	if level := oneLine(entry.Level); level != "" {
+		text = fmt.Sprintf("%-5s %s", cut(level, 8), text)
+	}
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = cut(lines[i], maxLogLine)
 	}
 	return lines
-}
-
-// tail is the last lines that fit.
-func tail(lines []string) []string {
-	size, from := 0, len(lines)
-	for from > 0 && len(lines)-from < maxLogLines {
-		if size += len(lines[from-1]) + 1; size > maxLogBytes {
-			break
-		}
-		from--
-	}
-	return lines[from:]
 }

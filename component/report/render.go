@@ -63,7 +63,7 @@ func table(outcomes []delivery.Outcome) string {
 func target(o delivery.Outcome) string {
 	text := cell(o.Target)
 	if o.Place != "" {
-		text += " " + code(noPipe(cut(o.Place, 100)))
+		text += " " + code(noPipe(cut(oneLine(o.Place), 100)))
 	}
 	return text
 }

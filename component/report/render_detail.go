@@ -11,6 +11,7 @@ import (
 const (
 	maxWarnings = 20 // of one target
 	maxHints    = 3
+	shortest    = 1000 // runes that must be left for one more section
 )
 
 // details are the sections of the targets that have something to say, those of
@@ -22,6 +23,10 @@ func details(outcomes []delivery.Outcome) []string {
 	for _, bad := range []bool{true, false} {
 		for _, o := range outcomes {
 			if isBad(o) != bad {
+				continue
+			}
+			if left < shortest {
+				lost++
 				continue
 			}
 			for _, part := range section(o) {
@@ -54,7 +59,7 @@ func section(o delivery.Outcome) []string {
 	case isBad(o):
 		lines = fault(o)
 	case len(o.Receipt.Warnings) > 0:
-		lines = []string{fmt.Sprintf("**%s**: %s%s", inline(cut(o.Target, 100)), cell(o.Summary()), warned(o))}
+		lines = []string{fmt.Sprintf("**%s**: %s%s", inline(cut(oneLine(o.Target), 100)), cell(o.Summary()), warned(o))}
 	default:
 		return nil
 	}
@@ -85,7 +90,7 @@ func fault(o delivery.Outcome) []string {
 	if cause == "" {
 		cause = "no cause was given"
 	}
-	lines := []string{"**" + inline(cut(o.Target, 100)) + "**: " + cause}
+	lines := []string{"**" + inline(cut(oneLine(o.Target), 100)) + "**: " + cause}
 	if remedy := inline(f.Remedy); remedy != "" {
 		lines = append(lines, "- Try: "+remedy)
 	}
@@ -94,10 +99,10 @@ func fault(o delivery.Outcome) []string {
 		request = o.Receipt.Request
 	}
 	if request != "" {
-		lines = append(lines, "- Request: "+code(cut(request, 500)))
+		lines = append(lines, "- Request: "+code(cut(oneLine(request), 500)))
 	}
 	if o.Receipt.ID != "" {
-		lines = append(lines, "- Its id: "+code(cut(o.Receipt.ID, 100)))
+		lines = append(lines, "- Its id: "+code(cut(oneLine(o.Receipt.ID), 100)))
 	}
 	return lines
 }

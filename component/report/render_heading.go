@@ -107,7 +107,7 @@ func where(ev delivery.Event) string {
 	if ev.RefType == delivery.Tag {
 		text = "tag "
 	}
-	text += code(cut(ev.Ref, 100))
+	text += code(cut(oneLine(ev.Ref), 100))
 	if ev.Deleted {
 		return text + " deleted"
 	}
