@@ -61,14 +61,23 @@ func parseGlob(word string) (glob, error) {
 		g.any = []string{"**"}
 	case !doublestar.ValidatePattern(p):
 		return g, fmt.Errorf("REMORA_PATHS: %q is not a pattern; a [, { or \\ in it is not closed", word)
-	case below:
-		g.any = []string{collapse(p + "/**")}
-	case !strings.ContainsAny(p, `*?[{\`):
-		g.any = []string{p, p + "/**"}
 	default:
-		g.any = []string{p}
+		below = below || !strings.ContainsAny(p, `*?[{\`)
+		g.any = variants(p, below)
 	}
 	return g, nil
+}
+
+// variants are p and, if asked for, all below it. The library says that x/** fits
+// x too but does not find it for every x, so x stands by itself.
+func variants(p string, below bool) []string {
+	if below {
+		p = collapse(p + "/**")
+	}
+	if x, ok := strings.CutSuffix(p, "/**"); ok {
+		return []string{p, x}
+	}
+	return []string{p}
 }
 
 // collapse makes one of several ** in a row: the library finds no file in the

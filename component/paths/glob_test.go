@@ -34,6 +34,9 @@ func TestPatterns(t *testing.T) {
 		{"src/**, !**/*_test.go", []string{"src/a.go"}, []string{"src/a_test.go", "docs/a.go"}},
 		{`\!x`, []string{"!x"}, []string{"x"}},
 		{"a b/ö*", []string{"a b/öl"}, []string{"a b/o"}},
+		{"a/a*/", []string{"a/a", "a/ab/c"}, []string{"a/b"}},
+		{"a/**/**", []string{"a", "a/b/c"}, []string{"b"}},
+		{"*/**/", []string{"b", "b/c"}, nil},
 		{"[ab].txt", []string{"a.txt"}, []string{"c.txt"}},
 	} {
 		t.Run(fmt.Sprintf("%q", c.patterns), func(t *testing.T) {
