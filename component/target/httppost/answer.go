@@ -24,7 +24,9 @@ func valueOf(a *rest.Answer) (any, error) {
 	case body == "":
 		return nil, nil
 	case isPage(kind, body):
-		return nil, &rest.ContentError{Answer: a}
+		bare := *a
+		bare.Header = http.Header{"Content-Type": {kind}} // its parameters are outside text
+		return nil, &rest.ContentError{Answer: &bare}
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
 		v, err := decode(a.Body)
 		if err != nil {
@@ -104,14 +106,14 @@ func (t *Target) detail(value any) string {
 // secret.
 func (t *Target) brief(text string, n int) string {
 	text = strings.ToValidUTF8(t.scrub.Text(text), "")
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || 0x7f <= r && r <= 0x9f }), " ")
 	if r := []rune(text); len(r) > n {
 		return string(r[:n-1]) + "…"
 	}
 	return text
 }
 
-const maxURL = 8 << 10 // bytes of an address
+const maxURL = 4 << 10 // bytes of an address
 
 // resolve reads an address that came from outside, relative to base. It keeps
 // neither userinfo nor fragment, and errors do not quote it.

@@ -39,6 +39,8 @@
 //
 // With a status address: the state that is polled, once REMORA_HTTP_SUCCESS or
 // REMORA_HTTP_FAILURE names it; any other state is waited on until the deadline.
+// Polling begins after 50 ms, slows down to every 2 s, obeys Retry-After, and
+// bears faults that may pass and, for some seconds, a 404.
 // Without one: a 2xx is "accepted", unless the answer itself holds a state that
 // is known. A web page with status 200 is never a success.
 package httppost

@@ -37,6 +37,9 @@ func (r *run) statusURL(ctx context.Context, ev delivery.Event, answer, location
 	if err != nil {
 		return nil, r.noStatusURL("gives "+err.Error(), answer)
 	}
+	if shown := rest.Plain(u.String()); r.scrub.Text(shown) != shown {
+		return nil, r.noStatusURL("gives an address whose path holds one of our secrets", nil)
+	}
 	return u, nil
 }
 
@@ -65,15 +68,16 @@ func kindOf(v any) string {
 	return "a number"
 }
 
-// await polls u until the state is final.
-func (r *run) await(ctx context.Context, u *url.URL) error {
+// await polls u until the state is final; asked is the wait that the trigger's
+// answer asked for.
+func (r *run) await(ctx context.Context, u *url.URL, asked time.Duration) error {
 	home := sameOrigin(u, r.url)
 	h := r.headers(home)
 	h.Del("Content-Type")
 	call := rest.Call{Method: http.MethodGet, URL: u.String(), Header: h}
 	trail, triggered := r.receipt.Request, time.Now()
 	last := "never had a state"
-	for pause, asked := r.pace.first, time.Duration(0); ; pause = min(pause*3/2, r.pace.last) {
+	for pause := r.pace.first; ; pause = min(pause*3/2, r.pace.last) {
 		if !wait(ctx, max(pause, asked)) {
 			return r.cut(ctx, "the run that was started "+last)
 		}

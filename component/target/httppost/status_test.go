@@ -74,6 +74,27 @@ func TestAStateThatNobodyKnowsIsWaitedOnUntilTheDeadline(t *testing.T) {
 	}
 }
 
+func TestADeadlineWithinAnExpressionAfterTheTriggerIsFinal(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]httppost.Config{
+		"the status address": {StatusURL: "def f: f; f"},
+		"the polled state":   {StatusURL: ".location", State: "def f: f; f"},
+		"the answer's state": {State: "def f: f; f"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t, []string{"running"}, nil)
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			c.URL = s.URL + "/trigger"
+			o := delivery.Deliver(ctx, event(), target(t, c), 1)
+			if o.State != delivery.Failed || !o.Overdue() {
+				t.Errorf("outcome = %+v, want no result, for it must not be triggered again", o)
+			}
+		})
+	}
+}
+
 func TestADeadlineWhileThePostIsUnansweredIsFinal(t *testing.T) {
 	t.Parallel()
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
@@ -148,17 +169,47 @@ func TestWhatPollingBears(t *testing.T) {
 	}
 }
 
-func TestRetryAfterOfAPollIsObeyed(t *testing.T) {
+func TestRetryAfterIsObeyed(t *testing.T) {
 	t.Parallel()
-	s := newSystem(t, []string{"x"}, polls(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "60")
-		send(w, http.StatusOK, `{"status":"running"}`)
-	}))
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	o := delivery.Deliver(ctx, event(), target(t, polled(s.URL)), 1)
-	if n := s.count("/runs/1"); n != 1 || !o.Overdue() {
-		t.Errorf("%d polls, outcome %+v; want one poll and no result", n, o)
+	later := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "60")
+			send(w, code, body)
+		}
+	}
+	for name, c := range map[string]struct {
+		answers map[string]http.HandlerFunc
+		polls   int
+	}{
+		"of the trigger":          {map[string]http.HandlerFunc{"/trigger": later(202, `{"status_url":"/runs/1"}`)}, 0},
+		"of a poll":               {polls(later(200, `{"status":"running"}`)), 1},
+		"of a poll that was busy": {polls(later(503, `{}`)), 1},
+		"a date": {polls(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+			send(w, 200, `{"status":"running"}`)
+		}), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t, []string{"success"}, c.answers)
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			o := delivery.Deliver(ctx, event(), target(t, polled(s.URL)), 1)
+			if n := s.count("/runs/1"); n != c.polls || !o.Overdue() {
+				t.Errorf("%d polls, outcome %+v; want %d and no result", n, o, c.polls)
+			}
+		})
+	}
+}
+
+func TestAStatusAddressThatHoldsASecretIsNotUsed(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, nil, map[string]http.HandlerFunc{"/trigger": func(w http.ResponseWriter, r *http.Request) {
+		send(w, 200, fmt.Sprintf(`{"status_url":"/runs/%s"}`, r.Header.Get("X-Api-Key")))
+	}})
+	_, err := target(t, polled(s.URL)).Apply(t.Context(), event())
+	if f := fault(t, err); f.Summary != "no status address" || strings.Contains(err.Error()+f.Request, apiKey) || len(s.all()) != 1 {
+		t.Errorf("fault = %+v after %d requests, want no poll and no secret", f, len(s.all()))
 	}
 }
 

@@ -2,6 +2,7 @@ package httppost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -71,6 +72,15 @@ func (r *run) do(ctx context.Context, ev delivery.Event) error {
 		return r.triggerFault(ctx, err)
 	}
 	r.receipt.Request = a.String()
+	err = r.follow(ctx, ev, a)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return r.cut(ctx, "the call was accepted, but what came of it was not found out in time")
+	}
+	return err
+}
+
+// follow finds out what came of a call that was accepted.
+func (r *run) follow(ctx context.Context, ev delivery.Event, a *rest.Answer) error {
 	answer, err := valueOf(a)
 	if err != nil {
 		return r.explain(err, trigger)
@@ -86,7 +96,7 @@ func (r *run) do(ctx context.Context, ev delivery.Event) error {
 		r.receipt.Started = true
 		return nil
 	}
-	return r.await(ctx, next)
+	return r.await(ctx, next, askedWait(a.Header, time.Now()))
 }
 
 // send makes a call. An error may quote the answer; secrets that the server
