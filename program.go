@@ -142,7 +142,7 @@ func (p *program) logger(level string) zerolog.Logger {
 	if err != nil {
 		l = zerolog.InfoLevel
 	}
-	return zerolog.New(w).Level(l)
+	return zerolog.New(zerolog.SyncWriter(w)).Level(l)
 }
 
 func levelWord(level any) string {
