@@ -108,9 +108,7 @@ func (a *attempt) settle(got gitlab.Status, shows state) {
 		p.pipeline = got.PipelineID
 	}
 	s.mu.Lock()
-	first := a.r.id == 0 && a.r.sent == none
-	a.r.shown(a.generation, shows, got.ID)
-	if first {
+	if a.r.shown(a.generation, shows, got.ID) {
 		s.shown++
 	}
 	s.mu.Unlock()
@@ -312,18 +310,15 @@ func (a *attempt) forget() {
 	}
 }
 
-// isFull makes one status of all that have none yet. When that one is refused
-// too, no more are tried.
+// isFull lets an open row stand for this one too, or tells that there is none.
 func (a *attempt) isFull() {
-	a.close()
-	if a.s.single || a.r == a.r.site.total {
-		a.s.tell(faultOf(full, a.p, a.r.name, a.err))
-		return
-	}
+	a.note(opEnd, 0)
 	a.s.mu.Lock()
-	defer a.s.mu.Unlock()
-	a.r.site.full = true
-	a.s.fold(a.r.site, a.r.target)
+	shown := !a.s.single && a.s.overflow(a.r)
+	a.s.mu.Unlock()
+	if !shown {
+		a.s.tell(faultOf(full, a.p, a.r.name, a.err))
+	}
 }
 
 // lastWord is the fault of a site whose every place has refused.

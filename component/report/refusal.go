@@ -16,7 +16,7 @@ type answer int
 
 const (
 	accepted  answer = iota // GitLab shows what was wanted
-	newer               // GitLab shows something newer or final: stop
+	newer                   // GitLab shows something newer or final: stop
 	unclear                 // a step was refused that the words do not explain: look
 	unknown                 // GitLab does not know the commit (yet)
 	stale                   // the pipeline is not one of this commit and ref

@@ -29,7 +29,7 @@ func (s *sender) resolve(ctx context.Context, p *place, patient bool) {
 		tries = pipelineTries
 	}
 	for try := range tries {
-		if try > 0 && !s.pause(ctx, try) {
+		if try > 0 && !s.pause(ctx, min(try, 2)) {
 			return
 		}
 		if s.ofMergeRequest(ctx, p) {

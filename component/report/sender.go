@@ -17,7 +17,7 @@ type sender struct {
 	gl    *gitlab.Client
 	ev    delivery.Event
 	o     Options
-	name  string // before the slash, and of the status that stands for many
+	name  string // of the statuses, before the slash
 	sites []*site
 
 	single bool // one message of a job that may say more later: nothing is ended
@@ -83,7 +83,7 @@ func (s *sender) open(ctx context.Context, targets []string) {
 	m := message{state: running, url: link(addressOf(s.ev)...)}
 	for _, at := range s.sites {
 		for _, target := range targets {
-			if len(targets) > mostRows || len(at.rows) >= mostRows && at.rows[target] == nil {
+			if at.rows[target] == nil && (len(targets) > mostRows || len(at.rows) >= mostRows) {
 				s.fold(at, target)
 			} else if r := s.row(at, target); r != nil && r.open(m) {
 				s.put(r)
@@ -115,11 +115,30 @@ func (s *sender) finish(ctx context.Context, o delivery.Outcome) {
 func (s *sender) fold(at *site, target string) {
 	at.folded[target] = true
 	if at.total == nil {
-		at.total = &row{site: at, name: s.name, generation: 1}
+		at.total = &row{site: at, name: s.name + "/all", generation: 1} // a job may well be called s.name
 	}
 	if at.total.open(message{state: running, description: "several targets in one status", url: link(addressOf(s.ev)...)}) {
 		s.put(at.total)
 	}
+}
+
+// overflow moves the target of r, which the full pipeline did not take, into an
+// open row, which then stands for both and ends last. It says whether there is
+// one. The caller holds mu.
+func (s *sender) overflow(r *row) bool {
+	at := r.site
+	at.full, r.closed, at.folded[r.target] = true, true, true
+	if r == at.total {
+		return false
+	}
+	for _, target := range slices.Sorted(maps.Keys(at.rows)) {
+		host := at.rows[target]
+		if at.total == nil && !host.closed && host.sent == running {
+			at.total, host.goal, host.want = host, running, nil
+			at.folded[target] = true
+		}
+	}
+	return at.total != nil
 }
 
 // put queues r. The caller holds mu.
@@ -171,8 +190,7 @@ func (s *sender) take() (r *row, m message, generation int, ok bool) {
 		r, s.queue = s.queue[0], s.queue[1:]
 		r.queued = false
 		if r.site.full && r != r.site.total && r.sent == none {
-			r.closed = true
-			s.fold(r.site, r.target)
+			r.closed, r.site.folded[r.target] = true, true
 			continue
 		}
 		m, pending := r.next()
@@ -227,7 +245,7 @@ func (s *sender) close(ctx context.Context) {
 	s.mu.Lock()
 	for _, at := range s.sites {
 		for _, r := range at.rows {
-			if r.goal == none || r.goal.final() || s.single {
+			if r.goal == none || r.goal.final() || r == at.total || s.single {
 				continue
 			}
 			end := message{state: canceled, description: "ended before there was a result", url: link(addressOf(s.ev)...)}
@@ -240,6 +258,9 @@ func (s *sender) close(ctx context.Context) {
 	s.start(ctx)
 	s.work.Signal()
 	started := s.running
+	if started && ctx.Err() != nil {
+		s.cancel()
+	}
 	s.mu.Unlock()
 	if started {
 		stop := context.AfterFunc(ctx, s.cancel)

@@ -33,7 +33,7 @@ type site struct {
 	tried  []string // those that refused
 
 	rows  map[string]*row // by target
-	total *row            // one status for the targets in folded
+	total *row            // one status for the targets in folded, if there are any
 	full  bool            // the pipeline takes no further statuses
 
 	folded map[string]bool

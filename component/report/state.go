@@ -66,7 +66,8 @@ type row struct {
 	queued     bool
 	closed     bool // in this generation nothing more can be shown
 
-	id int64 // of the status in GitLab, 0 if not known
+	id      int64 // of the status in GitLab, 0 if not known
+	counted bool
 }
 
 // open asks for a state before the final one. It says whether there is something
@@ -103,7 +104,7 @@ func (r *row) finish(attempt int, m message) bool {
 
 func (r *row) renew() {
 	r.generation++
-	r.goal, r.sent, r.want, r.closed = none, none, nil, false
+	r.goal, r.sent, r.want, r.closed, r.id = none, none, nil, false, 0
 }
 
 // next is what must be sent now, if anything: never what is shown already, never
@@ -117,13 +118,16 @@ func (r *row) next() (message, bool) {
 	return *m, true
 }
 
-// shown notes that GitLab shows s, unless a newer generation began meanwhile.
-func (r *row) shown(generation int, s state, id int64) {
+// shown notes that GitLab shows s, unless a newer generation began meanwhile. It
+// says whether this is the first that GitLab shows of the row at all.
+func (r *row) shown(generation int, s state, id int64) (first bool) {
+	first, r.counted = !r.counted, true
 	if generation != r.generation {
-		return
+		return first
 	}
 	r.sent = s
 	if id != 0 {
 		r.id = id
 	}
+	return first
 }
