@@ -95,5 +95,9 @@ func (r *run) noReference(f *delivery.Fault) {
 		f.Remedy = "point the mirror at this project: `remora mirror update --url " + strings.TrimSuffix(r.ev.Project.URL, "/") + ".git`"
 		return
 	}
-	f.Remedy = "a mirror follows a branch by its plain name, no tag, no commit: `remora mirror update --ref " + r.ev.Ref + "`"
+	ref := r.ev.Ref
+	if ref == "" || r.ev.RefType == delivery.Tag {
+		ref = "…"
+	}
+	f.Remedy = "a mirror follows a branch by its plain name, no tag, no commit: `remora mirror update --ref " + ref + "`"
 }

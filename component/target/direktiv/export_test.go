@@ -9,7 +9,7 @@ import (
 
 // Quick makes every wait of t one of milliseconds.
 func Quick(t *Target) *Target {
-	t.pace = pace{first: time.Millisecond, last: 5 * time.Millisecond, success: 50 * time.Millisecond, failure: 100 * time.Millisecond, gateway: 30 * time.Millisecond}
+	t.pace = pace{first: time.Millisecond, last: 5 * time.Millisecond, success: 300 * time.Millisecond, failure: 100 * time.Millisecond, gateway: 30 * time.Millisecond}
 	return t
 }
 
@@ -25,3 +25,9 @@ func ParseLog(raw []byte, secrets ...delivery.Secret) (level, text, cause string
 
 // SameRepository compares a mirror's URL with a project.
 func SameRepository(mirror string, p delivery.Project) bool { return sameRepository(mirror, p) }
+
+// QuickAdmin makes every wait of a one of milliseconds.
+func QuickAdmin(a *Admin) *Admin {
+	a.pace = Quick(&Target{}).pace
+	return a
+}

@@ -174,11 +174,11 @@ func (r *run) readLog(ctx context.Context, id string, budget time.Duration, enou
 	why = "its log had not arrived after " + budget.String()
 	for pause := 2 * r.pace.first; ; pause = min(pause*2, r.pace.last/2) {
 		got, err := r.api.logs(ctx, id)
+		if len(got) >= len(lines) {
+			lines = got // also the newest pages of a log that could not be read to its start
+		}
 		if err != nil && ctx.Err() == nil {
 			return lines, "its log could not be read: " + err.Error()
-		}
-		if err == nil {
-			lines = got
 		}
 		if err == nil && enough(lines) || sleep(ctx, pause) != nil {
 			return lines, why

@@ -2,7 +2,10 @@ package direktiv_test
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +24,38 @@ func push() delivery.Event {
 		Cause: delivery.CauseCI, Ref: "main", RefType: delivery.Branch, SHA: strings.Repeat("c0ffee12", 5),
 		Project: delivery.Project{ID: 1, Path: "acme/app", URL: "https://gitlab.example.com/acme/app", DefaultBranch: "main"},
 	}
+}
+
+type config = direktiv.Config
+
+// serveHandler serves h and returns its address.
+func serveHandler(t *testing.T, h http.Handler) string {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// discard is where an answer goes that nobody sees.
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) WriteHeader(int)             {}
+
+// echo says that there is no such namespace, and refuses everything else with
+// the request as its message.
+type echo struct{}
+
+func (echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	code, word, message := http.StatusBadRequest, "request_data_invalid", string(body)
+	if r.Method == http.MethodGet {
+		code, word, message = http.StatusNotFound, "resource_not_found", "requested resource(namespace) is not found"
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"code": word, "message": message}})
 }
 
 func client(t *testing.T) *rest.Client {

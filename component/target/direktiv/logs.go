@@ -104,11 +104,11 @@ func linesOf(scrub *delivery.Scrubber, entries []entry) []line {
 }
 
 func (e entry) line(scrub *delivery.Scrubber) line {
-	l := line{level: tidy(strings.ToUpper(e.Level)), text: tidy(scrub.Text(stripExtra(e.Msg)))}
+	l := line{level: tidy(strings.ToUpper(e.Level)), text: shown(scrub, stripExtra(e.Msg))}
 	if l.level == "WARNING" {
 		l.level = "WARN"
 	}
-	cause := tidy(scrub.Text(e.cause()))
+	cause := shown(scrub, e.cause())
 	switch {
 	case cause == "":
 		l.cause = unwrap(l.text)
@@ -162,6 +162,10 @@ func unwrap(text string) string {
 	}
 	return text
 }
+
+// shown is a text from outside as it may be shown. It is scrubbed before it is
+// cut, and again because a secret may come together only then.
+func shown(scrub *delivery.Scrubber, s string) string { return scrub.Text(tidy(scrub.Text(s))) }
 
 // tidy makes one short line of printable characters of a text from outside.
 func tidy(s string) string {

@@ -120,10 +120,13 @@ func sameRepository(mirror string, p delivery.Project) bool {
 // place is a repository for a person: host/path, without userinfo.
 func place(raw string) string {
 	host, path := split(raw)
-	if host == "" {
+	switch {
+	case host != "":
+		return host + "/" + path
+	case path != "":
 		return path
 	}
-	return host + "/" + path
+	return "at an unreadable URL"
 }
 
 // split gives host and path of a git URL, in lower case: https, ssh, the
@@ -139,6 +142,8 @@ func split(raw string) (host, path string) {
 	} else if u, err := url.Parse(raw); err == nil {
 		host, path = u.Hostname(), u.Path
 	}
+	// A password with a slash in it would otherwise begin the path.
+	path = path[strings.LastIndex(path, "@")+1:]
 	path = strings.TrimSuffix(strings.Trim(strings.ToLower(path), "/"), ".git")
 	return strings.ToLower(host), strings.TrimRight(path, "/")
 }

@@ -63,7 +63,7 @@ type Suite struct {
 }
 
 const (
-	prompt   = 3 * time.Second         // how late a return is still prompt on a busy machine
+	prompt   = 3 * time.Second        // how late a return is still prompt on a busy machine
 	patience = 700 * time.Millisecond // the deadline given where an error is expected
 )
 

@@ -159,19 +159,19 @@ func (s *Server) oldUpdate(w http.ResponseWriter, ns *namespace, body []byte) {
 		oldFault(w, http.StatusBadRequest, "invalid request body")
 		return
 	}
-	if p, busy := s.start(ns, "sync"); busy {
+	if s.running(ns) {
 		s.oldBusy(w)
 		return
-	} else if p != nil {
-		m := in.mirror()
-		for _, f := range []struct{ to, old *string }{{&m.URL, &ns.mirror.URL}, {&m.GitRef, &ns.mirror.GitRef}, {&m.Cron, &ns.mirror.Cron},
-			{&m.PublicKey, &ns.mirror.PublicKey}, {&m.PrivateKey, &ns.mirror.PrivateKey}, {&m.Passphrase, &ns.mirror.Passphrase}} {
-			if *f.to == "-" {
-				*f.to = *f.old
-			}
-		}
-		ns.mirror = m
 	}
+	m := in.mirror()
+	for _, f := range []struct{ to, old *string }{{&m.URL, &ns.mirror.URL}, {&m.GitRef, &ns.mirror.GitRef}, {&m.Cron, &ns.mirror.Cron},
+		{&m.PublicKey, &ns.mirror.PublicKey}, {&m.PrivateKey, &ns.mirror.PrivateKey}, {&m.Passphrase, &ns.mirror.Passphrase}} {
+		if *f.to == "-" {
+			*f.to = *f.old
+		}
+	}
+	ns.mirror = m
+	s.start(ns, "sync")
 }
 
 // serveActivity answers activities/{id}/logs, which v0.8.4 dropped.

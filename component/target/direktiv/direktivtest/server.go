@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -193,6 +194,13 @@ func (s *Server) Running(since time.Time, polls int) string {
 	return p.ID
 }
 
+// Forget removes the syncs of a namespace, as its deletion does.
+func (s *Server) Forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.namespaces[name].syncs = nil
+}
+
 // LoseAnswers drops the connection after the effect of the next n triggers.
 func (s *Server) LoseAnswers(n int) { s.mu.Lock(); defer s.mu.Unlock(); s.lost = n }
 
@@ -285,12 +293,8 @@ func (s *Server) outside(w http.ResponseWriter) {
 
 // start begins a sync; busy says that one runs already, where only one may.
 func (s *Server) start(ns *namespace, kind string) (p *Sync, busy bool) {
-	if s.o.Generation != Main {
-		for _, p := range ns.syncs {
-			if p.running() {
-				return nil, true
-			}
-		}
+	if s.o.Generation != Main && s.running(ns) {
+		return nil, true
 	}
 	var script Script
 	if len(s.scripts) > 0 {
@@ -298,6 +302,8 @@ func (s *Server) start(ns *namespace, kind string) (p *Sync, busy bool) {
 	}
 	return s.add(ns, kind, script), false
 }
+
+func (s *Server) running(ns *namespace) bool { return slices.ContainsFunc(ns.syncs, (*Sync).running) }
 
 func (s *Server) add(ns *namespace, kind string, script Script) *Sync {
 	s.count++
@@ -346,12 +352,10 @@ func (s *Server) clone(m *Mirror) string {
 	if s.o.Refs == nil {
 		return ""
 	}
-	for _, ref := range s.o.Refs {
-		if ref == m.GitRef {
-			return ""
-		}
+	if !slices.Contains(s.o.Refs, m.GitRef) {
+		return "reference not found"
 	}
-	return "reference not found"
+	return ""
 }
 
 // step is what happens to the syncs of a namespace between two reads.
