@@ -57,7 +57,7 @@ func secretNames() string {
 	var names []string
 	for _, s := range component.Settings() {
 		if s.Flag == "" && s.Usage != "" {
-			names = append(names, "   "+s.Env+strings.Repeat(" ", max(1, 26-len(s.Env)))+s.Usage)
+			names = append(names, "   "+s.Env+strings.Repeat(" ", max(1, 30-len(s.Env)))+s.Usage)
 		}
 	}
 	return strings.Join(names, "\n")

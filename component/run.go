@@ -71,15 +71,15 @@ func prepare(ctx context.Context, c Config, version string) (*job, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	j := &job{config: c, version: version, log: *zerolog.Ctx(ctx), scrub: delivery.NewScrubber(c.secrets...), event: c.CI.event(time.Now())}
+	j := &job{config: c, version: version, log: *zerolog.Ctx(ctx), scrub: c.Scrubber(), event: c.CI.event(time.Now())}
 	if c.CI.DebugTrace == "true" {
 		j.log.Warn().Msg("CI_DEBUG_TRACE is on: this job's log shows every variable, secrets too; turn it off, delete the log and replace the secrets")
 	}
-	out, err := rest.New(j.outbound(0))
+	_, err := rest.New(j.outbound(0))
 	if err != nil {
 		return nil, &Misuse{fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)}
 	}
-	if j.targets, err = target.Build(c.Targets, out, !c.Job.wait()); err != nil {
+	if j.targets, err = target.Build(c.Targets, j.outbound(0), c.Job.timeout(), !c.Job.wait()); err != nil {
 		return nil, &Misuse{err}
 	}
 	if j.gitlab, err = c.gitlabClient(j.outbound(maxGitLabAnswer)); err != nil {
@@ -244,4 +244,6 @@ func Finish(ctx context.Context, c Config, version string) (int, error) {
 }
 
 // Scrubber knows every secret that was read.
-func (c Config) Scrubber() *delivery.Scrubber { return delivery.NewScrubber(c.secrets...) }
+func (c Config) Scrubber() *delivery.Scrubber {
+	return delivery.NewScrubber(append(c.Targets.Secrets(), c.secrets...)...)
+}

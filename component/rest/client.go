@@ -85,7 +85,7 @@ func New(c Config) (*Client, error) {
 		Backoff:      backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	return &Client{http: &http.Client{Transport: &retryablehttp.RoundTripper{Client: retrying}, CheckRedirect: refuse}, maxBody: c.MaxBody}, nil
+	return &Client{http: &http.Client{Transport: oneOf{&retryablehttp.RoundTripper{Client: retrying}}, CheckRedirect: refuse}, maxBody: c.MaxBody}, nil
 }
 
 func (c Config) withDefaults() Config {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -126,8 +127,10 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	}
 }
 
-func TestRedirects(t *testing.T) {
-	t.Parallel()
+func TestRedirects(t *testing.T) { // not parallel: it listens to the standard logger
+	var said strings.Builder
+	log.SetOutput(&said)
+	defer log.SetOutput(os.Stderr)
 	var stolen atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { stolen.Add(1) }))
 	t.Cleanup(other.Close)
@@ -155,6 +158,9 @@ func TestRedirects(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), canary) {
 			t.Errorf("%s %s: the error tells the query: %v", tt.method, tt.path, err)
 		}
+	}
+	if said.Len() > 0 {
+		t.Errorf("net/http complained: %s", said.String())
 	}
 	if n := stolen.Load(); n != 0 {
 		t.Errorf("the other host got %d requests", n)

@@ -40,6 +40,19 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
+// oneOf drops the answer that comes beside an error, such as a redirect that was
+// refused: net/http complains on standard error about a transport that gives both.
+type oneOf struct{ next http.RoundTripper }
+
+func (o oneOf) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := o.next.RoundTrip(req)
+	if err != nil && res != nil {
+		_ = res.Body.Close()
+		res = nil
+	}
+	return res, err
+}
+
 // bounded is a body that fails, rather than ends, when it is longer than allowed.
 type bounded struct {
 	body        io.ReadCloser

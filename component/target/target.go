@@ -6,6 +6,7 @@ package target
 
 import (
 	"errors"
+	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/rest"
@@ -49,9 +50,13 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Build makes the targets that are switched on, in a fixed order. They make
-// their calls through out; noWait has them start their work and not await it.
-func Build(c Config, out *rest.Client, noWait bool) ([]delivery.Target, error) {
+// Secrets are those that stand inside other settings, such as a header's value.
+func (c Config) Secrets() []delivery.Secret { return c.HTTP.Secrets() }
+
+// Build makes the targets that are switched on, in a fixed order. way bounds
+// their calls; a system that answers a trigger only when its work is done is
+// given all of budget for that. noWait has them start their work and not await it.
+func Build(c Config, way rest.Config, budget time.Duration, noWait bool) ([]delivery.Target, error) {
 	var targets []delivery.Target
 	var errs []error
 	add := func(t delivery.Target, err error) {
@@ -63,13 +68,13 @@ func Build(c Config, out *rest.Client, noWait bool) ([]delivery.Target, error) {
 	}
 	if c.Direktiv.Enabled() {
 		c.Direktiv.NoWait = noWait
-		t, err := direktiv.New(c.Direktiv, out)
-		add(t, err)
+		add(client(way, func(out *rest.Client) (delivery.Target, error) { return direktiv.New(c.Direktiv, out) }))
 	}
 	if c.HTTP.Enabled() {
 		c.HTTP.NoWait = noWait
-		t, err := httppost.New(c.HTTP, out)
-		add(t, err)
+		patient := way
+		patient.Timeout = budget
+		add(client(patient, func(out *rest.Client) (delivery.Target, error) { return httppost.New(c.HTTP, out) }))
 	}
 	if c.Mirror.Enabled() {
 		t, err := mirror.New(c.Mirror)
@@ -82,4 +87,12 @@ func Build(c Config, out *rest.Client, noWait bool) ([]delivery.Target, error) {
 		return nil, ErrNone
 	}
 	return targets, nil
+}
+
+func client(way rest.Config, make func(*rest.Client) (delivery.Target, error)) (delivery.Target, error) {
+	out, err := rest.New(way)
+	if err != nil {
+		return nil, err
+	}
+	return make(out)
 }
