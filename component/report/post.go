@@ -15,10 +15,10 @@ const (
 )
 
 // deliver shows a message at the best place that takes it.
-func (s *sender) deliver(ctx context.Context, r *row, m message, generation int) {
-	at := r.site
+func (s *sender) deliver(ctx context.Context, t task) {
+	at := t.r.site
 	for p := at.here(); p != nil; p = at.here() {
-		if !m.state.final() && (at.degraded() || p.tired > 0) {
+		if !t.m.state.final() && (at.degraded() || p.tired > 0) {
 			return
 		}
 		if at.of != nil && at.of.here() != nil {
@@ -28,12 +28,15 @@ func (s *sender) deliver(ctx context.Context, r *row, m message, generation int)
 			return
 		}
 		s.resolve(ctx, p, !at.degraded())
-		a := &attempt{s: s, p: p, r: r, m: m, generation: generation}
+		a := &attempt{task: t, s: s, p: p}
 		if s.single && a.isShown(ctx) || !a.run(ctx) {
 			return
 		}
 		at.tried = append(at.tried, "project "+string(p.project))
-		if at.at++; at.here() == nil {
+		if at.at++; a.last == refused && !noAccess(a.err) {
+			at.at = len(at.places) // a bad token or address is bad everywhere
+		}
+		if at.here() == nil {
 			s.tell(a.lastWord(at))
 		}
 	}
@@ -41,11 +44,9 @@ func (s *sender) deliver(ctx context.Context, r *row, m message, generation int)
 
 // attempt is one message on its way to one place.
 type attempt struct {
-	s          *sender
-	p          *place
-	r          *row
-	m          message
-	generation int
+	task
+	s *sender
+	p *place
 
 	tries, commitTries int
 	last               answer
@@ -178,10 +179,10 @@ func (a *attempt) afterFault(ctx context.Context) (again bool) {
 // name is final and, as a rule, says something else; if it says the same, what
 // is shown is right.
 func (a *attempt) isThis(found gitlab.Status) bool {
-	if state(found.State) != a.m.state || a.p.pipeline != 0 && found.PipelineID != 0 && found.PipelineID != a.p.pipeline {
+	if state(found.State) != a.m.state || a.p.pipeline == 0 && a.p.ref != "" && found.Ref != a.p.ref {
 		return false
 	}
-	return !a.m.state.final() || a.r.id != 0 && found.ID == a.r.id || found.Description == a.m.description
+	return !a.m.state.final() || a.id != 0 && found.ID == a.id || found.Description == a.m.description
 }
 
 func (a *attempt) accept(found gitlab.Status) {
@@ -263,7 +264,7 @@ func (a *attempt) giveUp() (elsewhere bool) {
 		a.forget()
 		return true
 	case refused, stale, badURL:
-		if r.sent == none {
+		if a.sent == none {
 			a.note(opEnd, 0)
 		}
 		return true
@@ -324,7 +325,7 @@ func (a *attempt) isFull() {
 // lastWord is the fault of a site whose every place has refused.
 func (a *attempt) lastWord(at *site) *delivery.Fault {
 	f := faultOf(a.last, a.p, a.r.name, a.err)
-	if len(at.places) > 1 {
+	if len(at.places) > 1 && noAccess(a.err) {
 		return forkFault(f, at.tried)
 	}
 	return f

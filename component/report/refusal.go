@@ -82,6 +82,15 @@ func answerOfWords(code int, words string) answer {
 	return refused
 }
 
+// noAccess says whether err is the refusal of one project rather than of all.
+func noAccess(err error) bool {
+	var status *rest.StatusError
+	if !errors.As(err, &status) || strings.Contains(status.Body, "scope") {
+		return false
+	}
+	return status.Code == http.StatusForbidden || status.Code == http.StatusNotFound
+}
+
 // names are the settings that a person can change.
 var names = rest.Names{URL: "REMORA_GITLAB_URL", Token: "REMORA_GITLAB_TOKEN"}
 

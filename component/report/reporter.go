@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab"
@@ -74,7 +75,7 @@ func (r *Reporter) Close(ctx context.Context, outcomes []delivery.Outcome) Resul
 		for _, o := range outcomes {
 			r.sender.finish(ctx, o)
 		}
-		r.result = r.sender.finished(ctx)
+		r.result = r.finishStatuses(ctx)
 		r.writeNote(ctx, func(w *noteWriter) (noteResult, error) {
 			return w.Write(ctx, outcomes, slices.Clone(r.result.Problems))
 		})
@@ -84,22 +85,35 @@ func (r *Reporter) Close(ctx context.Context, outcomes []delivery.Outcome) Resul
 	return r.result
 }
 
-// finished closes the sender and says what it did.
-func (s *sender) finished(ctx context.Context) Result {
+// finishStatuses closes the sender and says what it did. A third of the time is
+// kept for the note.
+func (r *Reporter) finishStatuses(ctx context.Context) Result {
+	if end, ok := ctx.Deadline(); ok && r.hasNote() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*2/3)
+		defer cancel()
+	}
+	s := r.sender
 	s.close(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Result{Statuses: s.shown, Problems: s.problems.list}
 }
 
+func (r *Reporter) hasNote() bool {
+	return r.c.Report != ReportStatus && r.c.Note != NoteOff && r.ev.MergeRequest != nil
+}
+
 // writeNote writes the note if there is to be one, and puts what came of it into
 // the result.
 func (r *Reporter) writeNote(ctx context.Context, write func(*noteWriter) (noteResult, error)) {
-	if r.c.Report == ReportStatus || r.c.Note == NoteOff || r.ev.MergeRequest == nil {
+	if !r.hasNote() {
 		return
 	}
 	note, err := write(newNoteWriter(r.c, r.gl, r.ev, r.o))
-	r.result.Note, r.result.NoteURL = note.Action, note.URL
+	if note.Action != noteNone {
+		r.result.Note, r.result.NoteURL = note.Action, note.URL
+	}
 	if err != nil {
 		r.result.Problems = append(r.result.Problems, noteFault(err))
 	}

@@ -154,3 +154,32 @@ func TestReporterLeavesNoGoroutine(t *testing.T) {
 	goleak.VerifyNone(t, before,
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
+
+func TestReporterTakesNothingAfterItsClose(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.reporter()
+	s.told(s.close(r))
+	r.Open(t.Context(), []string{"late"})
+	r.Finish(t.Context(), broken("late"))
+	s.told(s.close(r, broken("late")))
+	s.same("requests", len(s.git.Requests()), 0)
+}
+
+func TestReporterKeepsTimeForTheNote(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.config.Note = report.NoteUpdate
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(ended) })
+	s.git.Before(func(r gitlabtest.Request) {
+		if strings.Contains(r.Path, "/statuses/") {
+			<-ended
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	got := s.reporter().Close(ctx, []delivery.Outcome{succeeded("a")})
+	s.told(got, "no time left")
+	s.same("note", got.Note, "created")
+}

@@ -80,6 +80,9 @@ func (s *sender) row(at *site, target string) *row {
 func (s *sender) open(ctx context.Context, targets []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closing {
+		return
+	}
 	m := message{state: running, url: link(addressOf(s.ev)...)}
 	for _, at := range s.sites {
 		for _, target := range targets {
@@ -97,6 +100,9 @@ func (s *sender) open(ctx context.Context, targets []string) {
 func (s *sender) finish(ctx context.Context, o delivery.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closing {
+		return
+	}
 	if before, ok := s.outcomes[o.Target]; !ok || before.Attempt < o.Attempt {
 		s.outcomes[o.Target] = o
 	}
@@ -165,37 +171,46 @@ func (s *sender) start(ctx context.Context) {
 func (s *sender) run(ctx context.Context) {
 	defer close(s.ended)
 	for {
-		r, m, generation, ok := s.take()
+		t, ok := s.take()
 		if !ok {
 			return
 		}
-		s.deliver(ctx, r, m, generation)
+		s.deliver(ctx, t)
 	}
 }
 
+// task is a message to be sent, and its row as it was when it was taken.
+type task struct {
+	r          *row
+	m          message
+	generation int
+	sent       state
+	id         int64
+}
+
 // take waits for the next message; ok is false when there will be none.
-func (s *sender) take() (r *row, m message, generation int, ok bool) {
+func (s *sender) take() (t task, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		for len(s.queue) == 0 {
 			if s.closing {
 				if !s.sumUp() {
-					return nil, message{}, 0, false
+					return task{}, false
 				}
 				continue
 			}
 			s.work.Wait()
 		}
-		r, s.queue = s.queue[0], s.queue[1:]
-		r.queued = false
+		r := s.queue[0]
+		s.queue, r.queued = s.queue[1:], false
 		if r.site.full && r != r.site.total && r.sent == none {
 			r.closed, r.site.folded[r.target] = true, true
 			continue
 		}
 		m, pending := r.next()
 		if pending && (m.state.final() || s.o.Gauge.room(s.unfinished()+reserve)) {
-			return r, m, r.generation, true
+			return task{r: r, m: m, generation: r.generation, sent: r.sent, id: r.id}, true
 		}
 	}
 }
@@ -249,6 +264,9 @@ func (s *sender) close(ctx context.Context) {
 				continue
 			}
 			end := message{state: canceled, description: "ended before there was a result", url: link(addressOf(s.ev)...)}
+			if o, ok := s.outcomes[r.target]; ok { // opened again, and nothing came of it
+				end = messageOf(o, addressOf(s.ev)...)
+			}
 			if r.finish(r.attempt+1, end) {
 				s.put(r)
 			}

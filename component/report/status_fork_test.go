@@ -94,6 +94,12 @@ var forkCases = map[string]func(*stage){
 		s.told(s.close(r, succeeded("direktiv")))
 		s.same("asked", s.asked(), []string{"43 2001 201", "43 2001 502", "43 2001 502", "43 2001 502", "43 2001 502", fmt.Sprintf("42 %d 201", pl.ID)})
 	},
+	"a revoked token is no matter of the fork": func(s *stage) {
+		s.fork(gitlabtest.Developer)
+		s.git.AddToken(s.scene.Bot.ID, s.scene.Token, gitlabtest.Revoked)
+		s.told(s.close(s.reporter(), succeeded("direktiv")), "token refused")
+		s.same("asked", s.asked(), []string{"43 2001 401"})
+	},
 	"a fork that is gone leaves the target project": func(s *stage) {
 		s.fork(0)
 		s.ev.Project = delivery.Project{ID: 42, Path: "acme/app"}
