@@ -1,0 +1,169 @@
+package gitlabtest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+)
+
+// route is what is known of one method and path.
+type route struct {
+	known []string // parameters
+	serve func(*call) reply
+}
+
+// call is one request being served. The server's lock is held.
+type call struct {
+	*Server
+	req     *http.Request
+	entry   Request
+	params  params
+	user    *User // nil: anonymous
+	kind    Kind
+	project *project
+	mr      *mergeRequest
+}
+
+// reply is an answer; pages of a list have elements.
+type reply struct {
+	code   int
+	body   any
+	header http.Header
+}
+
+type fields = map[string]any
+
+// message is an error as GitLab words most: {"message": …}.
+func message(code int, what any) reply { return reply{code: code, body: fields{"message": what}} }
+
+// invalid is an error in the parameters: {"error": …}.
+func invalid(what string) reply { return reply{code: 400, body: fields{"error": what}} }
+
+func notFound(what string) reply { return message(404, "404 "+what+" Not Found") }
+
+func forbidden() reply { return message(403, "403 Forbidden") }
+
+func unauthorized() reply { return message(401, "401 Unauthorized") }
+
+func ok(body any) reply      { return reply{code: 200, body: body} }
+func created(body any) reply { return reply{code: 201, body: body} }
+
+// serve runs a route: it writes the log, obeys faults and hooks, checks the
+// token and the parameters, then calls the route.
+func (s *Server) serve(rt *route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entry := s.read(r)
+		s.mu.Lock()
+		index := len(s.log)
+		s.log = append(s.log, entry)
+		planned := s.planned(entry)
+		before := s.before
+		s.mu.Unlock()
+		if before != nil {
+			before(entry)
+		}
+		if planned != nil && !planned.After && planned.effective() {
+			s.done(index, planned.Code)
+			planned.write(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		s.answer(rt, r, entry, answer)
+		s.done(index, answer.Code)
+		if planned != nil && planned.effective() {
+			planned.write(w, r)
+			return
+		}
+		for k, v := range answer.Header() {
+			w.Header()[k] = v
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	})
+}
+
+// done records the code of an answer.
+func (s *Server) done(index, code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if index < len(s.log) {
+		s.log[index].Code = code
+	}
+}
+
+func (s *Server) answer(rt *route, r *http.Request, entry Request, w http.ResponseWriter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &call{Server: s, req: r, entry: entry}
+	out := c.run(rt)
+	for k, v := range out.header {
+		w.Header()[k] = v
+	}
+	if text, plain := out.body.(string); plain {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(out.code)
+		_, _ = w.Write([]byte(text))
+		return
+	}
+	if out.code == http.StatusNoContent {
+		w.WriteHeader(out.code)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(out.code)
+	_ = json.NewEncoder(w).Encode(out.body)
+}
+
+func (c *call) run(rt *route) reply {
+	if len(c.req.URL.RequestURI()) > 8192 {
+		return reply{code: http.StatusRequestURITooLong, body: "URI Too Long"}
+	}
+	if refused := c.refuseSecrets(); refused != nil {
+		return *refused
+	}
+	if refused := c.authenticate(); refused != nil {
+		return *refused
+	}
+	if rt.known == nil && c.req.PathValue("id") == "" {
+		return rt.serve(c)
+	}
+	var refused *reply
+	if c.params, refused = parse(c.entry, rt.known); refused != nil {
+		return *refused
+	}
+	if c.req.PathValue("id") != "" {
+		if refused := c.findProject(); refused != nil {
+			return *refused
+		}
+	}
+	if c.req.PathValue("iid") != "" {
+		if refused := c.findMergeRequest(); refused != nil {
+			return *refused
+		}
+	}
+	return rt.serve(c)
+}
+
+// refuseSecrets refuses a token in the query, which GitLab would take but every
+// proxy would log.
+func (c *call) refuseSecrets() *reply {
+	for _, name := range []string{"private_token", "access_token", "job_token", "token"} {
+		if c.entry.Query.Has(name) {
+			c.leaks = append(c.leaks, c.entry.Method+" "+c.entry.Path+"?"+name)
+			out := invalid(name + " in the query")
+			return &out
+		}
+	}
+	return nil
+}
+
+func (c *call) self() reply {
+	if c.user == nil || c.kind == Job {
+		return unauthorized()
+	}
+	return ok(fields{"id": c.user.ID, "username": c.user.Username, "name": c.user.Username, "state": "active", "bot": c.user.Bot})
+}
+
+// has says whether list holds s.
+func has(list []string, s string) bool { return slices.Contains(list, s) }
