@@ -1,0 +1,19 @@
+// Package auth decides who is calling: is this webhook GitLab's, and for which
+// projects does its secret speak?
+//
+// Its rules:
+//
+//   - Fail closed. Nothing configured means that nobody may call.
+//   - A call with the header webhook-signature is judged by its signature and by
+//     nothing else; a wrong one does not fall back to X-Gitlab-Token.
+//   - X-Gitlab-Token is a shared secret, a project token of ours (see [Issue]) or
+//     a token of Packit. Secrets are compared in constant time, and every
+//     candidate is compared.
+//   - Each key has one algorithm, chosen by us and never by the token.
+//   - A token is good for its path alone: who has parsed the body asks
+//     [Verifier.Covers] before the call counts.
+//   - What can be refused without the body is refused without it, see
+//     [Verifier.Admit]; so a stranger cannot fill the memory.
+//   - Every refusal is a [*Refusal]: the whole reason for the log, one sentence
+//     for the caller, and the secret in neither.
+package auth
