@@ -77,7 +77,7 @@ func (r *Reporter) Close(ctx context.Context, outcomes []delivery.Outcome) Resul
 		}
 		r.result = r.finishStatuses(ctx)
 		r.writeNote(ctx, func(w *noteWriter) (noteResult, error) {
-			return w.Write(ctx, outcomes, slices.Clone(r.result.Problems))
+			return w.Write(ctx, outcomes, slices.Clone(r.sender.problems.list))
 		})
 	case r.c.Report != ReportOff:
 		r.result.Problems = []*delivery.Fault{noToken()}
@@ -97,7 +97,7 @@ func (r *Reporter) finishStatuses(ctx context.Context) Result {
 	s.close(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Result{Statuses: s.shown, Problems: s.problems.list}
+	return Result{Statuses: s.shown, Problems: slices.Concat(s.problems.list, s.aside.list)}
 }
 
 func (r *Reporter) hasNote() bool {
