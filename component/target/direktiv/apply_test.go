@@ -3,6 +3,7 @@ package direktiv_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,31 @@ func TestFailOnWarn(t *testing.T) {
 		srv.Next(direktivtest.Script{Lines: g.Warnings("/hello.yaml"), LogsAfter: 2})
 		o := apply(t, target(t, srv.URL, strict))
 		wantFault(t, o, delivery.Failed, "synced, 1 warning", "/hello.yaml", "DIREKTIV_FAIL_ON_WARN")
+	})
+	t.Run("a warning that arrives after the first lines fails it too", func(t *testing.T) {
+		t.Parallel()
+		srv := direktivtest.New(direktivtest.Options{Generation: g})
+		reads := 0
+		base := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/logs") {
+				if reads++; reads > 2 {
+					page(200, "application/json", `{"meta":{},"data":[{"level":"INFO","msg":"a"},{"level":"WARN","msg":"late"}]}`).ServeHTTP(w, r)
+					return
+				}
+			}
+			srv.Handler().ServeHTTP(w, r)
+		}))
+		wantFault(t, apply(t, target(t, base, strict)), delivery.Failed, "synced, 1 warning", "late")
+	})
+	t.Run("an error in the log of a complete sync fails it too", func(t *testing.T) {
+		t.Parallel()
+		srv := serve(t, direktivtest.Options{Generation: g})
+		srv.Next(direktivtest.Script{Lines: []direktivtest.Line{{Level: "ERROR", Msg: "cannot load /a.yaml"}}})
+		o := apply(t, target(t, srv.URL, strict))
+		wantFault(t, o, delivery.Failed, "synced, 1 warning", "/a.yaml")
+		if len(o.Receipt.Warnings) != 1 {
+			t.Errorf("warnings = %q, want the error among them", o.Receipt.Warnings)
+		}
 	})
 	t.Run("a clean log passes", func(t *testing.T) {
 		t.Parallel()

@@ -78,6 +78,24 @@ func TestAutoLearnsThatTheEnterpriseEditionWantsABearerToken(t *testing.T) {
 	}
 }
 
+func TestDeliveriesThatAreRefusedAtOnceLearnTheSame(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Enterprise: true, Key: canary, Generation: direktivtest.Main})
+	d := target(t, srv.URL, nil)
+	outcomes := make(chan delivery.Outcome)
+	for range 8 {
+		go func() { outcomes <- apply(t, d) }()
+	}
+	for range 8 {
+		if o := <-outcomes; o.State != delivery.Done {
+			t.Errorf("state = %q (%v), want done", o.State, o.Err)
+		}
+	}
+	if n := srv.Asked("GET /api/v2/status"); n != 1 {
+		t.Errorf("status was asked %d times, want once", n)
+	}
+}
+
 func TestAWrongKeyIsRefusedByEveryGenerationThatChecks(t *testing.T) {
 	t.Parallel()
 	for _, o := range []direktivtest.Options{

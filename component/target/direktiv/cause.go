@@ -95,9 +95,12 @@ func (r *run) noReference(f *delivery.Fault) {
 		f.Remedy = "point the mirror at this project: `remora mirror update --url " + strings.TrimSuffix(r.ev.Project.URL, "/") + ".git`"
 		return
 	}
-	ref := r.ev.Ref
+	ref, advice := r.ev.Ref, "a mirror follows a branch by its plain name, no tag, no commit: "
+	if ref == r.mirror.ref {
+		ref, advice = r.ev.Project.DefaultBranch, "was the branch deleted meanwhile? Let the mirror follow one that exists: "
+	}
 	if ref == "" || r.ev.RefType == delivery.Tag {
 		ref = "…"
 	}
-	f.Remedy = "a mirror follows a branch by its plain name, no tag, no commit: `remora mirror update --ref " + ref + "`"
+	f.Remedy = advice + "`remora mirror update --ref " + ref + "`"
 }

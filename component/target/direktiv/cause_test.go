@@ -52,6 +52,17 @@ func TestAMissingReferenceOfAnotherRepositoryPointsAtThisOne(t *testing.T) {
 		"remora mirror update --url https://gitlab.example.com/acme/app.git")
 }
 
+func TestAMissingReferenceNamesTheBranchToFollow(t *testing.T) {
+	t.Parallel()
+	for ref, want := range map[string]string{
+		"refs/heads/main": "by its plain name, no tag, no commit: `remora mirror update --ref main`",
+		"main":            "deleted meanwhile? Let the mirror follow one that exists: `remora mirror update --ref main`",
+	} {
+		srv := serve(t, direktivtest.Options{Mirror: &direktivtest.Mirror{URL: "https://gitlab.example.com/acme/app", GitRef: ref}, Refs: []string{"master"}})
+		wantFault(t, apply(t, target(t, srv.URL, nil)), delivery.Failed, "reference not found", want)
+	}
+}
+
 func TestAFailureWithoutALogSaysSo(t *testing.T) {
 	t.Parallel()
 	t.Run("it never arrives", func(t *testing.T) {

@@ -113,7 +113,7 @@ func (r *run) finish(ctx context.Context, p process) error {
 		return r.succeed(ctx, p)
 	}
 	lines, why := r.readLog(ctx, p.id, r.pace.failure, hasError)
-	r.keep(lines)
+	r.keep(p, lines)
 	return r.failure(p, lines, why)
 }
 
@@ -123,17 +123,17 @@ func (r *run) finish(ctx context.Context, p process) error {
 // Without DIREKTIV_FAIL_ON_WARN any line will do as a sign that the log has
 // arrived, and two seconds are all it is worth; they are spent, because on a
 // real server the lines come seconds after the end. With it, the log decides:
-// two equal reads are wanted, and it is given as long as after a failure.
+// it must have been quiet for a moment, and is given as long as after a failure.
 func (r *run) succeed(ctx context.Context, p process) error {
 	budget, enough := r.pace.success, hasLines
 	if r.config.failOnWarn() {
-		budget, enough = r.pace.failure, settled()
+		budget, enough = r.pace.failure, settled(r.pace.quiet)
 	}
 	lines, why := r.readLog(ctx, p.id, budget, enough)
-	r.keep(lines)
+	r.keep(p, lines)
 	n := 0
 	for _, l := range lines {
-		if l.level == "WARN" || l.level == "ERROR" {
+		if l.isWarning() {
 			n++
 		}
 	}
@@ -159,7 +159,7 @@ func (r *run) succeed(ctx context.Context, p process) error {
 
 func firstWarning(lines []line) string {
 	for _, l := range lines {
-		if l.level == "WARN" || l.level == "ERROR" {
+		if l.isWarning() {
 			return l.text
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -199,22 +200,28 @@ func hasError(lines []line) bool {
 	return false
 }
 
-// settled is true when two reads in a row gave the same lines.
-func settled() func([]line) bool {
-	last := 0
+// settled is true when the log has lines and has not grown for a while: the
+// collectors of the servers send in batches.
+func settled(quiet time.Duration) func([]line) bool {
+	count, since := 0, time.Now()
 	return func(lines []line) bool {
-		same := len(lines) > 0 && len(lines) == last
-		last = len(lines)
-		return same
+		if len(lines) != count {
+			count, since = len(lines), time.Now()
+		}
+		return count > 0 && time.Since(since) >= quiet
 	}
 }
 
-// keep puts the warnings and the tail of a log into the receipt.
-func (r *run) keep(lines []line) {
+// isWarning says whether a line of a sync that is complete tells of a fault.
+func (l line) isWarning() bool { return l.level == "WARN" || l.level == "ERROR" }
+
+// keep puts the warnings and the tail of a log into the receipt. The errors of a
+// sync that failed are not among the warnings: one of them is the cause.
+func (r *run) keep(p process, lines []line) {
 	more := 0
 	for _, l := range lines {
 		switch {
-		case l.level != "WARN":
+		case !l.isWarning() || (p.status == failed && l.level == "ERROR"):
 		case len(r.receipt.Warnings) < maxWarnings:
 			r.warn(l.text)
 		default:

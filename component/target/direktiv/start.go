@@ -132,6 +132,11 @@ func (r *run) busy(ctx context.Context, known []process, again bool, cause error
 		return p, list, nil
 	}
 	i := slices.IndexFunc(list, process.running)
+	if i < 0 && strings.Contains(cause.Error(), "already") {
+		// v0.7 also waits for work that is not a sync, and says so in words.
+		err := sleep(ctx, r.pace.last)
+		return process{}, list, wrapEnd(err, "Direktiv says that other work on the mirror is under way", r.evidence())
+	}
 	if i < 0 && again {
 		return process{}, nil, realFault(r.call.explain(answerOf(cause), cause))
 	}
@@ -146,6 +151,15 @@ func (r *run) busy(ctx context.Context, known []process, again bool, cause error
 	}
 	list, _, err = r.api.list(ctx)
 	return process{}, list, r.call.explain(answerOf(err), err)
+}
+
+// wrapEnd explains the end of the time; nil stays nil.
+func wrapEnd(err error, cause, request string) error {
+	if err == nil {
+		return nil
+	}
+	return &delivery.Fault{Summary: "mirror is busy", Cause: cause, Request: request, Err: err,
+		Remedy: "give it longer with REMORA_TIMEOUT, or look at the mirror with `remora mirror show`"}
 }
 
 // realFault adds what the list has shown.

@@ -127,6 +127,31 @@ func TestASyncThatEndedBetweenTriggerAndListingIsNoFault(t *testing.T) {
 	wantDone(t, apply(t, target(t, srv.URL, nil)))
 }
 
+func TestOtherWorkOnAMirrorIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Generation: direktivtest.V07})
+	srv.BreakTriggers(4)
+	wantDone(t, apply(t, target(t, srv.URL, nil)))
+	if n := srv.Asked("POST "); n != 5 {
+		t.Errorf("%d triggers, want 5", n)
+	}
+	srv.BreakTriggers(1 << 20)
+	o := within(t, target(t, srv.URL, nil), 100*time.Millisecond)
+	if f := delivery.Explain(o.Err); o.State != delivery.Retry || !strings.Contains(f.Remedy, "REMORA_TIMEOUT") {
+		t.Errorf("state = %q, fault = %+v; want retry and a remedy that names REMORA_TIMEOUT", o.State, f)
+	}
+}
+
+func TestASyncThatOutlastsTheDeadlineIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, g := range single {
+		srv := serve(t, direktivtest.Options{Generation: g})
+		id := srv.Running(time.Now(), -1)
+		o := within(t, target(t, srv.URL, nil), 100*time.Millisecond)
+		wantFault(t, o, delivery.Retry, "sync has not ended", id, "executing", "REMORA_TIMEOUT")
+	}
+}
+
 func TestAStuckSyncIsNamedWithItsCure(t *testing.T) {
 	t.Parallel()
 	for _, g := range single {
