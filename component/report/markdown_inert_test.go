@@ -25,6 +25,7 @@ func TestSomebodysMarkdownKeepsItsLookAndDoesNothing(t *testing.T) {
 		"images become links":            {"![i](https://h.example/i.png)", "!" + z + "[i](https://h.example/i.png)"},
 		"HTML is shown, details work":    {"<b>x</b> <details><summary>s</summary>", "<" + z + "b>x<" + z + "/b> <details><summary>s</summary>\n\n</details>"},
 		"comments and markers":           {"<!-- remora:note {} -->", "<" + z + "!-- remora:note {} -->"},
+		"a quick action after a tag":     {"<br>/close", "<br>" + z + "/close"},
 		"a closing tag alone":            {"a</details>", "a<" + z + "/details>"},
 		"a fence is written anew":        {"a\n```go\n/close\n@all\n```\nb", "a\n\n```go\n /close\n@all\n```\n\nb"},
 		"an open fence is closed":        {"~~~\n/close", "```\n /close\n```"},

@@ -33,13 +33,17 @@ func (w *noteWriter) another(ctx context.Context, d draft) (noteResult, error) {
 	if err != nil {
 		return noteResult{}, err
 	}
+	r := w.result(noteCreated, made)
 	if w.c.Note == NoteNew {
-		return w.result(noteCreated, made), nil
+		return r, nil
 	}
-	if own, err = w.own(ctx, d.key); err == nil {
-		err = w.tidy(ctx, own, d, made)
+	if own, err = w.own(ctx, d.key); err != nil {
+		return r, err
 	}
-	return w.result(noteCreated, made), err
+	if last, _ := latest(own); last.newer(d.marker) {
+		r = w.result(noteStale, last.id)
+	}
+	return r, w.tidy(ctx, own, d, made)
 }
 
 // latest is the note of the latest run that is not folded away.
