@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
+	"time"
 )
 
 // route is what is known of one method and path.
@@ -96,7 +98,10 @@ func (s *Server) answer(rt *route, r *http.Request, entry Request, w http.Respon
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &call{Server: s, req: r, entry: entry}
-	out := c.run(rt)
+	out := c.throttled(w.Header())
+	if out == nil {
+		out = refuse(c.run(rt))
+	}
 	for k, v := range out.header {
 		w.Header()[k] = v
 	}
@@ -113,6 +118,28 @@ func (s *Server) answer(rt *route, r *http.Request, entry Request, w http.Respon
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(out.code)
 	_ = json.NewEncoder(w).Encode(out.body)
+}
+
+// throttled counts a call, and refuses it when there were too many.
+func (c *call) throttled(h http.Header) *reply {
+	l := &c.limits
+	if l.calls == 0 {
+		return nil
+	}
+	l.called++
+	reset := strconv.FormatInt(time.Now().Add(l.wait).Unix(), 10)
+	for name, v := range map[string]string{
+		"Limit": strconv.Itoa(l.calls), "Name": "throttle_authenticated_api", "Observed": strconv.Itoa(l.called),
+		"Remaining": strconv.Itoa(max(l.calls-l.called, 0)), "Reset": reset,
+	} {
+		h.Set("RateLimit-"+name, v)
+	}
+	if l.called <= l.calls {
+		return nil
+	}
+	l.called = 0
+	h.Set("Retry-After", strconv.Itoa(int(l.wait.Seconds())))
+	return &reply{code: http.StatusTooManyRequests, body: "Retry later\n"}
 }
 
 func (c *call) run(rt *route) reply {

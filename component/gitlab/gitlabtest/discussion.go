@@ -70,7 +70,7 @@ func (c *call) showThread(notes []*Note) any {
 	for _, n := range notes {
 		shown = append(shown, c.showNote(n))
 	}
-	return fields{"id": notes[0].Discussion, "individual_note": len(notes) == 1 && !notes[0].Resolvable, "notes": shown}
+	return fields{"id": notes[0].Discussion, "individual_note": !notes[0].Resolvable, "notes": shown}
 }
 
 // thread finds the thread in the path.
@@ -104,7 +104,7 @@ func (c *call) replyDiscussion() reply {
 	if refused != nil {
 		return *refused
 	}
-	n, refused := c.write(Note{Discussion: notes[0].Discussion, Resolvable: notes[0].Resolvable, Resolved: notes[0].Resolved})
+	n, refused := c.write(Note{Discussion: notes[0].Discussion})
 	if refused != nil {
 		return *refused
 	}
