@@ -53,6 +53,12 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// in is the same world in a subtest.
+func (w world) in(t *testing.T) *world {
+	w.t = t
+	return &w
+}
+
 // git runs git in dir and gives what it prints.
 func (w *world) git(dir string, args ...string) string {
 	w.t.Helper()

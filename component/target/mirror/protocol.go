@@ -114,10 +114,12 @@ func push(ctx context.Context, t *talk, cmd *packp.Command, pack *os.File, besid
 		_, err := io.Copy(io.Discard, &limited{answer, maxReport, "answer"})
 		return err
 	}
-	report := packp.NewReportStatus()
-	if err := report.Decode(demux(req.Capabilities, &limited{answer, maxReport, "answer"}, beside)); err != nil {
+	report, rest := packp.NewReportStatus(), demux(req.Capabilities, &limited{answer, maxReport, "answer"}, beside)
+	if err := report.Decode(rest); err != nil {
 		return fmt.Errorf("read report: %w", err)
 	}
+	// Hooks that run afterwards still speak; what goes wrong now changes nothing.
+	_, _ = io.Copy(io.Discard, rest)
 	return verdict(report, beside)
 }
 
