@@ -224,7 +224,7 @@ func (p *program) showMirror(c *cli.Context) error {
 
 // mirrorSpec reads flags and secrets.
 func (p *program) mirrorSpec(c *cli.Context) (direktiv.MirrorSpec, error) {
-	s := direktiv.MirrorSpec{URL: c.String("url"), Ref: c.String("ref"), Auth: c.String("auth")}
+	s := direktiv.MirrorSpec{URL: c.String("url"), Ref: c.String("ref"), Auth: c.String("auth"), Sync: c.Bool("sync")}
 	if c.IsSet("insecure") {
 		v := c.Bool("insecure")
 		s.Insecure = &v

@@ -1,6 +1,7 @@
 package direktiv_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -61,6 +62,15 @@ func TestAMissingReferenceNamesTheBranchToFollow(t *testing.T) {
 		srv := serve(t, direktivtest.Options{Mirror: &direktivtest.Mirror{URL: "https://gitlab.example.com/acme/app", GitRef: ref}, Refs: []string{"master"}})
 		wantFault(t, apply(t, target(t, srv.URL, nil)), delivery.Failed, "reference not found", want)
 	}
+}
+
+func TestABranchNameCannotBeACommandInARemedy(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Refs: []string{}})
+	ev := push()
+	ev.Ref = "x;$(touch /tmp/a)'`id`"
+	o := delivery.Deliver(context.Background(), ev, target(t, srv.URL, func(c *config) { c.AnyRef = "true" }), 1)
+	wantFault(t, o, delivery.Failed, "reference not found", `--ref 'x;$(touch /tmp/a)'\''id'`)
 }
 
 func TestAFailureWithoutALogSaysSo(t *testing.T) {
