@@ -35,8 +35,9 @@ import (
 //	on-failure      no note until something fails; then as update. When the result
 //	                turns to failed again, the note is made anew, so it is mailed.
 //	thread          a thread that must be resolved, when something fails; resolved
-//	                when it works, opened again when it fails again. A thread that
-//	                a person opened again after success is left open.
+//	                when it works, opened again when it fails again, which GitLab
+//	                shows but does not mail. A thread that a person opened again
+//	                after success is left open.
 //
 // The same facts as before are not written again: a duration, a link to the run
 // and the last line are no facts.
