@@ -130,6 +130,9 @@ func (w *noteWriter) write(ctx context.Context, d draft) (noteResult, error) {
 	if w.ev.MergeRequest == nil || w.c.Note == NoteOff {
 		return noteResult{Action: noteNone}, nil
 	}
+	if w.c.Note != NoteHideAndNew {
+		d.Title = "" // a mail in plain text shows the marker: it is to be short
+	}
 	var r noteResult
 	var err error
 	switch w.c.Note {
