@@ -149,10 +149,10 @@ func TestALongTextIsCutWhereItIsStillMarkdown(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, "")
 	for name, text := range map[string]string{
-		"open fence": "<details><summary>s</summary>\n\n```\n" + strings.Repeat("/close\n", 200_000),
-		"mentions":   strings.Repeat("@a\n/close ", 150_000),
-		"fences":     strings.Repeat("```\n", 400_000),
-		"a table":    strings.Repeat("| a | b |\n", 120_000),
+		"open fence": "<details><summary>s</summary>\n\n```\n" + strings.Repeat("/close\n", 40_000),
+		"mentions":   strings.Repeat("@a\n/close ", 30_000),
+		"fences":     strings.Repeat("```\n", 60_000),
+		"a table":    strings.Repeat("| a | b |\n", 25_000),
 	} {
 		action, _, err := d.writer(1, 1).WriteText(t.Context(), name, text, false)
 		if err != nil || action != "created" {
