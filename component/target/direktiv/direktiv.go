@@ -130,7 +130,7 @@ func (r *run) apply(ctx context.Context) error {
 		r.receipt.Started = true
 		return nil
 	}
-	p, err = r.follow(ctx, p)
+	p, err = r.follow(ctx, p, nil)
 	if err != nil {
 		return err
 	}

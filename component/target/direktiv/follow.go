@@ -18,8 +18,9 @@ const glitches = 3
 
 // follow waits for the end of a sync, at first every few milliseconds: a small
 // one takes 20 to 60. A status that nobody knows is no end. It returns the sync
-// as it ended, or why it could not be seen to end.
-func (r *run) follow(ctx context.Context, p process) (process, error) {
+// as it ended, or why it could not be seen to end. alive, if not nil, may end the
+// wait for a sync that is not ours.
+func (r *run) follow(ctx context.Context, p process, alive func(process, time.Time) error) (process, error) {
 	pause, strange := r.pace.first, 0
 	var last error
 	for {
@@ -43,8 +44,8 @@ func (r *run) follow(ctx context.Context, p process) (process, error) {
 			return seen, nil
 		default:
 			p, strange, last = seen, 0, nil
-			if p.status == executing {
-				if err := r.stuck(p, now); err != nil {
+			if alive != nil {
+				if err := alive(p, now); err != nil {
 					return p, err
 				}
 			}

@@ -1,6 +1,7 @@
 package direktiv
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,7 +34,7 @@ type entry struct {
 	Level string          `json:"level"`
 	Msg   string          `json:"msg"`
 	Error json.RawMessage `json:"error"`
-	Tags  map[string]any  `json:"tags"`
+	Tags  json.RawMessage `json:"tags"`
 }
 
 func (v *apiV2) logs(ctx context.Context, id string) ([]line, error) {
@@ -131,12 +132,11 @@ func (e entry) cause() string {
 		}
 		return string(e.Error)
 	}
-	for _, key := range []string{"error", "err"} {
-		if v, ok := e.Tags[key]; ok && v != nil {
-			return fmt.Sprint(v)
-		}
+	var tags struct{ Error, Err string }
+	if json.Unmarshal(e.Tags, &tags) != nil {
+		return "" // tags that are no texts explain nothing
 	}
-	return ""
+	return cmp.Or(tags.Error, tags.Err)
 }
 
 // stripExtra cuts off what Go's fmt appends for arguments without a verb.

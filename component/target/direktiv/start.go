@@ -146,7 +146,7 @@ func (r *run) busy(ctx context.Context, known []process, again bool, cause error
 	if err := r.stuck(list[i], now); err != nil {
 		return process{}, nil, err
 	}
-	if _, err := r.follow(ctx, list[i]); err != nil {
+	if _, err := r.follow(ctx, list[i], r.stuck); err != nil {
 		return process{}, nil, err
 	}
 	list, _, err = r.api.list(ctx)
@@ -219,7 +219,9 @@ func (r *run) evidence() string {
 	return http.MethodPost + " " + rest.Plain(r.call.url((&apiV2{r.call, r.config.Namespace}).syncsPath()))
 }
 
-// stuck is the error of a sync that runs for too long to be true.
+// stuck is the error of a sync that runs for too long to be true, by the clock of
+// the server. It is asked of syncs that are in our way, not of our own: those are
+// waited for as long as the user said.
 func (r *run) stuck(p process, now time.Time) error {
 	age := now.Sub(p.created)
 	if p.created.IsZero() || age < stuckAfter {
