@@ -132,11 +132,23 @@ var journalCases = map[string]func(*stage){
 	},
 	"continues after a torn line": func(s *stage) {
 		path := s.journal()
-		s.write(path, `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","name":"sync/gone","pipeline":1001}`+"\n"+`{"op":"op`)
+		s.write(path, `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","name":"sync/never-sent","pipeline":1001}`+"\n"+`{"op":"op`)
+		hold := make(chan struct{})
+		s.git.WhileLeased(func(gitlabtest.Request) { <-hold })
 		r := s.reporter()
-		s.opened(r, "direktiv")
+		r.Open(s.Context(), []string{"direktiv"})
+		s.until("request", func() bool { return len(s.git.Requests("POST /statuses/")) == 1 })
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			s.Fatal(err)
+		}
+		close(hold)
+		s.until("status", func() bool { return len(s.git.Statuses(42, s.scene.SHA)) == 1 })
+		copied := filepath.Join(s.TempDir(), "copied")
+		s.write(copied, string(raw))
+		s.finishes(copied, 1)
 		s.told(s.close(r, succeeded("direktiv")))
-		s.finishes(path, 0) // the one from before is still in it, and was never sent
+		s.finishes(path, 0)
 		s.absent(path)
 	},
 	"closes a commit that GitLab does not know any more": func(s *stage) {

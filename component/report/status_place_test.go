@@ -145,6 +145,20 @@ var placeCases = map[string]func(*stage){
 		}
 		s.same("refused posts", refused, 1)
 	},
+	"S13 an archived pipeline is not found again": func(s *stage) {
+		s.ev.MergeRequest = nil
+		s.ev.Pipeline.ID = s.git.AddPipeline(42, gitlabtest.Pipeline{SHA: s.scene.SHA, Ref: "feature", Archived: true}).ID
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("ref", s.git.Statuses(42, s.scene.SHA)[0].Ref, "feature")
+		s.same("posts", s.posts(), []string{"sync/direktiv success 404", "sync/direktiv success 201"})
+	},
+	"S13 an archived pipeline of the merge request gives way to one that is not": func(s *stage) {
+		s.ev.Pipeline.ID = s.git.AddPipeline(42, gitlabtest.Pipeline{
+			SHA: s.scene.SHA, Ref: s.scene.Pipeline.Ref, Source: "merge_request_event", MergeRequest: 7, Archived: true}).ID
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+		s.same("posts", s.posts(), []string{"sync/direktiv success 404", "sync/direktiv success 201"})
+	},
 	"the source commit has the pipeline if that runs on it": func(s *stage) {
 		s.config.StatusOn = report.OnSource
 		s.told(s.close(s.reporter(), succeeded("direktiv")))
