@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -73,7 +72,7 @@ func (c *Client) Notes(ctx context.Context, p Project, iid int64, prefix string)
 
 // CreateNote writes a note: https://docs.gitlab.com/api/notes/#create-new-merge-request-note.
 // A body of nothing but quick actions makes no note: that is a
-// [rest.StatusError] with code 202.
+// [rest.StatusError] with a code in 2xx.
 func (c *Client) CreateNote(ctx context.Context, p Project, iid int64, body string) (Note, error) {
 	answer, res, err := c.api.Notes.CreateMergeRequestNote(string(p), iid, &gl.CreateMergeRequestNoteOptions{Body: &body}, gl.WithContext(ctx))
 	return writtenNote("create note", answer, res, err)
@@ -98,14 +97,11 @@ func writtenNote(deed string, answer *gl.Note, res *gl.Response, err error) (Not
 	if err != nil {
 		return Note{}, err
 	}
-	if res.StatusCode == http.StatusAccepted {
+	if res.StatusCode == http.StatusAccepted || got.ID == 0 {
 		return Note{}, failed(deed, nil, &rest.StatusError{
 			Method: res.Request.Method, URL: rest.Plain(res.Request.URL.String()), Code: res.StatusCode,
-			Body: "the text held only quick actions, so no note was written",
+			Body: "no note was written; is there nothing but quick actions in the text?",
 		})
-	}
-	if got.ID == 0 {
-		return Note{}, failed(deed, res.Request, errors.New("the note has no id"))
 	}
 	return Note{ID: got.ID, AuthorID: got.Author.ID, System: got.System, Type: string(got.Type)}, nil
 }

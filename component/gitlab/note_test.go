@@ -212,7 +212,7 @@ func TestANoteIsWrittenChangedAndDeleted(t *testing.T) {
 		func() error { _, err := client.UpdateNote(t.Context(), app, 7, made.ID, "x"); return err }(),
 	} {
 		var status *rest.StatusError
-		if !errors.As(err, &status) || status.Code != 404 || status.Body != "404 Note Not Found" {
+		if !errors.As(err, &status) || status.Code != 404 || status.Body != "404 Not found" {
 			t.Errorf("got %v, want that there is no such note", err)
 		}
 	}
@@ -234,13 +234,15 @@ func TestATextOfQuickActionsAloneIsAnError(t *testing.T) {
 	t.Parallel()
 	s, sc, client := stage(t)
 	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Bot.ID, Body: "x"})
+	d := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Bot.ID, Body: "x", Resolvable: true})
 	_, created := client.CreateNote(t.Context(), app, 7, "/close")
 	_, updated := client.UpdateNote(t.Context(), app, 7, n.ID, "/reopen")
 	_, started := client.CreateDiscussion(t.Context(), app, 7, "/draft")
-	for _, err := range []error{created, updated, started} {
+	_, replied := client.Reply(t.Context(), app, 7, d.Discussion, "/ready")
+	for i, err := range []error{created, updated, started, replied} {
 		var status *rest.StatusError
-		if !errors.As(err, &status) || status.Code != 202 {
-			t.Errorf("got %v, want code 202", err)
+		if want := []int{202, 202, 201, 201}[i]; !errors.As(err, &status) || status.Code != want || rest.Temporary(status.Code) {
+			t.Errorf("got %v, want code %d", err, want)
 		}
 	}
 }

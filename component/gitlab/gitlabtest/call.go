@@ -44,6 +44,9 @@ func invalid(what string) reply { return reply{code: 400, body: fields{"error": 
 
 func notFound(what string) reply { return message(404, "404 "+what+" Not Found") }
 
+// missing is the answer where GitLab looks a record up by its id.
+func missing() reply { return message(404, "404 Not found") }
+
 func forbidden() reply { return message(403, "403 Forbidden") }
 
 func unauthorized() reply { return message(401, "401 Unauthorized") }

@@ -161,7 +161,7 @@ func (c *call) note() (*Note, *reply) {
 			return n, nil
 		}
 	}
-	return nil, refuse(notFound("Note"))
+	return nil, refuse(missing())
 }
 
 // mayEdit says whether the user may change a note: its author, or a maintainer.

@@ -31,6 +31,10 @@ func TestQuickActionsExecute(t *testing.T) {
 		{"a longer fence is not ended by a shorter one", "````\n```\n/close\n````", "````\n```\n/close\n````", "", 201},
 		{"a fence that is ended by its content protects nothing more", "```\n```\n/close\n```", "```\n```\n```", "close", 201},
 		{"a fold protects nothing", "<details>\n/close\n</details>", "<details>\n</details>", "close", 201},
+		{"a fence in a fold without an empty line is no fence", "<details>\n```\na\n\n/close\n```\n</details>", "<details>\n```\na\n\n```\n</details>", "close", 201},
+		{"after an empty line it is one", "<details>\n\n```\na\n\n/close\n```\n</details>", "<details>\n\n```\na\n\n/close\n```\n</details>", "", 201},
+		{"a fence in a comment is no fence", "<!--\n```\n-->\n/close\n```", "<!--\n```\n-->\n```", "close", 201},
+		{"a comment on one line changes nothing", "<!-- a -->\n```\n/close\n```", "<!-- a -->\n```\n/close\n```", "", 201},
 		{"in the middle of a line it is text", "see /close", "see /close", "", 201},
 		{"an unknown command is text", "/etc/passwd\n/flush", "/etc/passwd\n/flush", "", 201},
 		{"an escaped one is text", `\/close`, `\/close`, "", 201},
@@ -66,7 +70,7 @@ func TestQuickActionsExecuteInAnEditAndAThread(t *testing.T) {
 	sc := s.Populate()
 	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Bot.ID, Body: "x", Resolvable: true})
 	check(t, ask(t, s, sc.Token, "PUT", fmt.Sprintf("%s/%d", notes, n.ID), object("body", "y\n/close")), 200, `"body":"y"`)
-	check(t, ask(t, s, sc.Token, "POST", "/projects/42/merge_requests/7/discussions/"+n.Discussion+"/notes", object("body", "/reopen")), 202, "summary")
+	check(t, ask(t, s, sc.Token, "POST", "/projects/42/merge_requests/7/discussions/"+n.Discussion+"/notes", object("body", "/reopen")), 201, `"id":null`)
 	if got := len(s.QuickActions(42, 7)); got != 2 {
 		t.Errorf("got %d commands, want 2", got)
 	}
@@ -156,6 +160,9 @@ func TestWhoMayWriteANote(t *testing.T) {
 	check(t, ask(t, s, "JOB-TOKEN: job", "GET", notes, ""), 200, "")
 	check(t, ask(t, s, "JOB-TOKEN: job", "GET", "/user", ""), 401, "")
 	check(t, ask(t, s, "JOB-TOKEN: job", "GET", "/projects/42/merge_requests/7/discussions", ""), 401, "")
+	check(t, ask(t, s, "JOB-TOKEN: job", "GET", "/projects/42/repository/compare?from=main&to=feature", ""), 404, "404 Project Not Found")
+	check(t, ask(t, s, "", "GET", mr, ""), 401, "401 Unauthorized")
+	check(t, ask(t, s, "", "GET", strings.TrimSuffix(mr, "/notes"), ""), 200, "")
 	post("", mr, 401)
 	post("stranger", mr, 201)
 	s.ChangeMergeRequest(open.ID, 1, func(m *gitlabtest.MergeRequest) { m.Locked = true })
@@ -178,10 +185,10 @@ func TestWhoMayChangeANote(t *testing.T) {
 	check(t, ask(t, s, sc.Token, "PUT", at(theirs), object("body", "x")), 403, "403 Forbidden")
 	check(t, ask(t, s, sc.Token, "PUT", at(system), object("body", "x")), 403, "403 Forbidden")
 	check(t, ask(t, s, sc.Token, "DELETE", at(theirs), ""), 403, "403 Forbidden")
-	check(t, ask(t, s, sc.Token, "PUT", notes+"/9", object("body", "x")), 404, "404 Note Not Found")
+	check(t, ask(t, s, sc.Token, "PUT", notes+"/9", object("body", "x")), 404, "404 Not found")
 	check(t, ask(t, s, sc.Token, "PUT", at(mine), object()), 400, "body is missing")
 	check(t, ask(t, s, sc.Token, "DELETE", at(mine), ""), 204, "")
-	check(t, ask(t, s, sc.Token, "DELETE", at(mine), ""), 404, "404 Note Not Found")
+	check(t, ask(t, s, sc.Token, "DELETE", at(mine), ""), 404, "404 Not found")
 	check(t, ask(t, s, "glpat-mona-0123456789", "DELETE", at(theirs), ""), 204, "")
 	if got := s.Notes(42, 7); len(got) != 1 || !got[0].System {
 		t.Errorf("got %+v, want the system note alone", got)

@@ -43,7 +43,7 @@ func TestThreads(t *testing.T) {
 	check(t, ask(t, s, sc.Token, "PUT", one, object("body", "x", "resolved", true)), 400, "mutually exclusive")
 	check(t, ask(t, s, sc.Token, "PUT", one, object("body", "still broken")), 200, "still broken")
 	single := s.AddNote(42, 7, gitlabtest.Note{Body: "alone"})
-	check(t, ask(t, s, sc.Token, "PUT", list+"/"+single.Discussion, object("resolved", true)), 400, "not resolvable")
+	check(t, ask(t, s, sc.Token, "PUT", list+"/"+single.Discussion, object("resolved", true)), 403, "403 Forbidden")
 	check(t, ask(t, s, sc.Token, "GET", list, ""), 200, `"individual_note":true`)
 	check(t, ask(t, s, sc.Token, "GET", list+"/"+id, ""), 200, "why?")
 	check(t, ask(t, s, sc.Token, "POST", list+"/"+single.Discussion+"/notes", object("body", "no more")), 201, `"type":"DiscussionNote"`)
@@ -75,7 +75,7 @@ func TestMergeRequestsAndTheirPipelines(t *testing.T) {
 	check(t, ask(t, s, sc.Token, "GET", commit+sc.SHA+"/merge_requests?state=opened", ""), 200, `"iid":7`)
 	check(t, ask(t, s, sc.Token, "GET", commit+sc.SHA+"/merge_requests?state=merged", ""), 200, "[]")
 	check(t, ask(t, s, sc.Token, "GET", commit+sc.Base+"/merge_requests", ""), 200, "[]")
-	check(t, ask(t, s, sc.Token, "GET", "/projects/42/merge_requests/8", ""), 404, "404 Merge Request Not Found")
+	check(t, ask(t, s, sc.Token, "GET", "/projects/42/merge_requests/8", ""), 404, "404 Not found")
 	next := s.AddCommit(42, gitlabtest.Commit{Parents: []string{sc.SHA}, Branches: []string{"feature"}})
 	check(t, ask(t, s, sc.Token, "GET", mr, ""), 200, `"sha":"`+next.SHA+`"`)
 }
