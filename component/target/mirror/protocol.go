@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -80,6 +81,12 @@ func (e *refusedError) Error() string {
 		return "remote refused: " + e.reason
 	}
 	return "remote refused: " + e.reason + ": " + e.said
+}
+
+// incomplete says whether the server could not make sense of the pack, as after
+// a cache that has rotted.
+func (e *refusedError) incomplete() bool {
+	return strings.HasPrefix(e.reason, "unpack") || strings.Contains(e.reason, "missing necessary objects")
 }
 
 var errNoDelete = errors.New("the remote does not let refs be deleted")
