@@ -166,16 +166,21 @@ func (l *apiLegacy) info(ctx context.Context) (*mirrorInfo, *rest.Answer, error)
 	return &in, a, nil
 }
 
-// list sorts by time itself: v0.7 and v0.8 differ in the order they send.
 func (l *apiLegacy) list(ctx context.Context) ([]process, time.Time, error) {
 	info, a, err := l.info(ctx)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	list, err := info.processes(a)
+	return list, clock(a), err
+}
+
+// processes are sorted here: v0.7 and v0.8 differ in the order they send.
+func (m *mirrorInfo) processes(a *rest.Answer) ([]process, error) {
 	var list []process
-	for _, p := range info.Activities.Results {
+	for _, p := range m.Activities.Results {
 		if p.ID == "" {
-			return nil, time.Time{}, &broken{a, errNoID}
+			return nil, &broken{a, errNoID}
 		}
 		// Locking and reconfiguring are listed too; only init and the syncs clone.
 		if p.Type == "" || p.Type == "init" || strings.Contains(p.Type, "sync") {
@@ -183,7 +188,7 @@ func (l *apiLegacy) list(ctx context.Context) ([]process, time.Time, error) {
 		}
 	}
 	sort.SliceStable(list, func(i, j int) bool { return list[i].created.Before(list[j].created) })
-	return list, clock(a), nil
+	return list, nil
 }
 
 func (l *apiLegacy) start(ctx context.Context) (string, *rest.Answer, error) {

@@ -37,6 +37,12 @@ func TestTheTokenIsSentAsDirektivAuthSays(t *testing.T) {
 	}
 }
 
+func TestALineBreakThatWasPastedAlongIsNotSent(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Key: canary})
+	wantDone(t, apply(t, target(t, srv.URL, func(c *config) { c.Token = canary + "\n" })))
+}
+
 func TestAutoAlsoSendsTheOldHeaderToTheLegacyAPI(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, direktivtest.Options{Generation: direktivtest.V07, Key: canary})

@@ -37,7 +37,7 @@ func newCaller(c Config, out *rest.Client, more ...delivery.Secret) *caller {
 	}
 	asking := make(chan struct{}, 1)
 	asking <- struct{}{}
-	return &caller{base: c.base(), token: delivery.Secret(strings.TrimSpace(c.Token.Reveal())), auth: auth, out: out,
+	return &caller{base: c.base(), token: c.Token, auth: auth, out: out,
 		scrub: delivery.NewScrubber(append(more, c.Token)...), asking: asking}
 }
 
@@ -67,7 +67,7 @@ func (c *caller) header(path string) http.Header {
 	if c.token.Empty() {
 		return h
 	}
-	token := c.token.Reveal()
+	token := strings.TrimSpace(c.token.Reveal()) // a line break at the end is often pasted along
 	auto := c.auth == authAuto
 	if c.auth == authBearer || auto {
 		h.Set("Authorization", "Bearer "+token)

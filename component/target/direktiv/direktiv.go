@@ -76,7 +76,7 @@ func (t *Target) Plan(ev delivery.Event) ([]string, error) {
 		lines[0] = "GET " + t.call.url(v2.namespacePath()) + " (the mirror may follow any ref)"
 	}
 	if !t.config.NoWait {
-		lines = append(lines, "GET "+t.call.url(v2.syncsPath())+" (until the sync has ended)", "GET "+t.call.url(v2.logsPath("…")))
+		lines = append(lines, "GET "+t.call.url(v2.syncsPath())+" (until the sync has ended)", "GET "+t.call.url(v2.namespacePath()+"/logs")+" (what it says)")
 	}
 	return lines, nil
 }

@@ -67,9 +67,6 @@ func (r *run) firstList(ctx context.Context) ([]process, error) {
 	r.api = legacy
 	info, second, errOld := legacy.info(ctx)
 	if errOld != nil {
-		if answer := answerOf(errOld); second == nil {
-			second = answer
-		}
 		if notHere(second, errOld) {
 			return nil, noAPI(first, second, errors.Join(err, errOld))
 		}
@@ -79,8 +76,8 @@ func (r *run) firstList(ctx context.Context) ([]process, error) {
 	if err := r.concerns(); err != nil {
 		return nil, err
 	}
-	list, _, err = legacy.list(ctx)
-	return list, r.call.explain(answerOf(err), err)
+	list, err = info.processes(second)
+	return list, r.call.explain(second, err)
 }
 
 // isBusy says whether an answer may mean "already running": v2 says it by a bare
@@ -103,6 +100,9 @@ func isLost(a *rest.Answer, err error) bool {
 		return false
 	}
 	switch a.Code {
+	case http.StatusInternalServerError: // in Direktiv's own words it is a refusal
+		_, told := refusalOf(a)
+		return !told
 	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
@@ -183,15 +183,16 @@ func fresh(known, list []process) (process, bool) {
 // id; nil where the API tells none. It looks for as long as patience, or until
 // the deadline: to start another one would be to sync twice.
 func (r *run) appears(ctx context.Context, known []process, lost error, patience time.Duration) (process, error) {
-	begin, pause := time.Now(), r.pace.first
+	begin, pause, strange := time.Now(), r.pace.first, 0
 	for {
 		list, _, err := r.api.list(ctx)
-		if err == nil {
-			if p, ok := fresh(known, list); ok {
-				return p, nil
+		if p, ok := fresh(known, list); err == nil && ok {
+			return p, nil
+		}
+		if f := r.call.explain(answerOf(err), err); err != nil && delivery.StateOf(f) == delivery.Failed {
+			if strange++; strange >= glitches || refused(answerOf(err)) {
+				return process{}, f
 			}
-		} else if f := r.call.explain(answerOf(err), err); delivery.StateOf(f) == delivery.Failed {
-			return process{}, f
 		}
 		if patience > 0 && time.Since(begin) > patience {
 			return process{}, r.call.explain(answerOf(lost), lost)

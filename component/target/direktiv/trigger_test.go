@@ -50,7 +50,7 @@ func TestATriggerThatLeftNoTraceIsLookedForUntilTheDeadline(t *testing.T) {
 
 func TestAnAnswerThatAGatewayLostIsLookedUp(t *testing.T) {
 	t.Parallel()
-	for _, code := range []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+	for _, code := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
 		for _, arrived := range []bool{true, false} {
 			t.Run(http.StatusText(code), func(t *testing.T) {
 				t.Parallel()
@@ -73,6 +73,26 @@ func TestAnAnswerThatAGatewayLostIsLookedUp(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestAStrangeAnswerWhileLookingForASyncIsNoEnd(t *testing.T) {
+	t.Parallel()
+	srv := direktivtest.New(direktivtest.Options{})
+	srv.LoseAnswers(1)
+	reads := 0
+	base := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && srv.Asked("POST ") == 1 {
+			if reads++; reads < 3 {
+				page(200, "text/html", startPage).ServeHTTP(w, r)
+				return
+			}
+		}
+		srv.Handler().ServeHTTP(w, r)
+	}))
+	wantDone(t, apply(t, target(t, base, nil)))
+	if n := srv.Asked("POST "); n != 1 {
+		t.Errorf("%d triggers, want 1", n)
 	}
 }
 
