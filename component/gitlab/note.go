@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -88,6 +89,25 @@ func (c *Client) UpdateNote(ctx context.Context, p Project, iid, note int64, bod
 func (c *Client) DeleteNote(ctx context.Context, p Project, iid, note int64) error {
 	_, err := c.api.Notes.DeleteMergeRequestNote(string(p), iid, note, gl.WithContext(ctx))
 	return failed("delete note", nil, err)
+}
+
+// NoteBody is the whole Markdown of one note: https://docs.gitlab.com/api/notes/#get-single-merge-request-note.
+func (c *Client) NoteBody(ctx context.Context, p Project, iid, note int64) (string, error) {
+	answer, res, err := c.api.Notes.GetMergeRequestNote(string(p), iid, note, gl.WithContext(ctx))
+	got, err := result("read note", answer, res, err)
+	return got.Body, err
+}
+
+// Award puts an emoji, such as "eyes", on a note. One that is there already, which
+// GitLab answers with a 404, is fine:
+// https://docs.gitlab.com/api/emoji_reactions/#add-reactions-to-comments.
+func (c *Client) Award(ctx context.Context, p Project, iid, note int64, name string) error {
+	_, _, err := c.api.AwardEmoji.CreateMergeRequestAwardEmojiOnNote(string(p), iid, note, &gl.CreateAwardEmojiOptions{Name: name}, gl.WithContext(ctx))
+	var refused *rest.StatusError
+	if errors.As(err, &refused) && refused.Code == http.StatusNotFound && strings.Contains(refused.Body, "already been taken") {
+		return nil
+	}
+	return failed("award emoji", nil, err)
 }
 
 // writtenNote is a note that was created or changed. The marker is left out: the

@@ -120,8 +120,9 @@ func TestLinksLeadOnWhereNoPageNumberDoes(t *testing.T) {
 	}
 }
 
-// longNotes serves pages of notes of 256 KiB without ever holding one.
-func longNotes(total int) http.Handler {
+// longNotes serves pages of notes of 256 KiB, but for the first few, without
+// ever holding one.
+func longNotes(total, short int) http.Handler {
 	text := strings.Repeat("log ", 1<<16)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var page, size int
@@ -133,7 +134,7 @@ func longNotes(total int) http.Handler {
 		}
 		_, _ = io.WriteString(w, "[")
 		for i := (page - 1) * size; i < min(page*size, total); i++ {
-			_, err := fmt.Fprintf(w, `{"id":%d,"author":{"id":5},"body":"%s -->\n%s"}`, i+1, mark, text)
+			_, err := fmt.Fprintf(w, `{"id":%d,"author":{"id":5},"body":"%s -->\n%s"}`, i+1, mark, text[:len(text)*min(max(i+1-short, 0), 1)])
 			if err != nil {
 				return
 			}
@@ -147,26 +148,42 @@ func longNotes(total int) http.Handler {
 
 func TestLongNotesAreReadInSmallerPages(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewServer(longNotes(25))
-	defer s.Close()
-	last := int64(0)
-	for n, err := range connect(t, s.URL, rest.Config{MaxBody: 4 << 20}).Notes(t.Context(), app, 7, mark) {
-		if err != nil {
-			t.Fatal(err)
+	for _, tt := range []struct{ total, short int }{{25, 0}, {125, 100}, {250, 190}} {
+		s := httptest.NewServer(longNotes(tt.total, tt.short))
+		defer s.Close()
+		last := int64(0)
+		for n, err := range connect(t, s.URL, rest.Config{MaxBody: 4 << 20}).Notes(t.Context(), app, 7, mark) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n.ID != last+1 || n.Marker != mark+" -->" {
+				t.Fatalf("got note %d with %q after note %d", n.ID, n.Marker, last)
+			}
+			last = n.ID
 		}
-		if n.ID != last+1 || n.Marker != mark+" -->" {
-			t.Fatalf("got note %d with %q after note %d", n.ID, n.Marker, last)
+		if last != int64(tt.total) {
+			t.Errorf("got %d notes, want %d", last, tt.total)
 		}
-		last = n.ID
 	}
-	if last != 25 {
-		t.Errorf("got %d notes, want 25", last)
+}
+
+func TestANoteThatIsTooLongForAnyPageIsAnError(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(longNotes(25, 0))
+	defer s.Close()
+	var failure error
+	for _, err := range connect(t, s.URL, rest.Config{MaxBody: 1 << 20}).Notes(t.Context(), app, 7, mark) {
+		failure = err
+	}
+	var large *rest.TooLargeError
+	if !errors.As(failure, &large) {
+		t.Errorf("got %v, want that the answer is too large", failure)
 	}
 }
 
 // Not parallel: it measures memory.
 func TestAPageOfLongNotesIsNotHeld(t *testing.T) {
-	s := httptest.NewServer(longNotes(90))
+	s := httptest.NewServer(longNotes(90, 0))
 	defer s.Close()
 	client := connect(t, s.URL, rest.Config{MaxBody: 64 << 20})
 	var before, after runtime.MemStats

@@ -29,8 +29,8 @@ type list[T any] struct {
 	decode     func(*json.Decoder) (T, error) // reads one element
 }
 
-// path is the API path below a project, each part escaped but the first, which
-// may hold slashes.
+// path is the API path below a project. route may hold slashes; the parts after
+// it are escaped.
 func (p Project) path(route string, parts ...any) string {
 	var b strings.Builder
 	b.WriteString("projects/" + gl.PathEscape(string(p)) + "/" + route)

@@ -59,9 +59,9 @@ func created(body any) reply { return reply{code: 201, body: body} }
 func (s *Server) serve(rt *route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		entry := s.read(r)
+		logged := new(entry)
 		s.mu.Lock()
-		index := len(s.log)
-		s.log = append(s.log, entry)
+		s.log = append(s.log, logged)
 		planned := s.planned(entry)
 		before := s.before
 		s.mu.Unlock()
@@ -69,13 +69,13 @@ func (s *Server) serve(rt *route) http.Handler {
 			before(entry)
 		}
 		if planned != nil && !planned.After && planned.effective() {
-			s.done(index, planned.Code)
+			s.done(logged, planned.Code)
 			planned.write(w, r)
 			return
 		}
 		answer := httptest.NewRecorder()
 		s.answer(rt, r, entry, answer)
-		s.done(index, answer.Code)
+		s.done(logged, answer.Code)
 		if planned != nil && planned.effective() {
 			planned.write(w, r)
 			return
@@ -89,12 +89,10 @@ func (s *Server) serve(rt *route) http.Handler {
 }
 
 // done records the code of an answer.
-func (s *Server) done(index, code int) {
+func (s *Server) done(logged *Request, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if index < len(s.log) {
-		s.log[index].Code = code
-	}
+	logged.Code = code
 }
 
 func (s *Server) answer(rt *route, r *http.Request, entry Request, w http.ResponseWriter) {

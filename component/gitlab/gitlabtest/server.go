@@ -23,7 +23,7 @@ type Server struct {
 	tokens   map[string]credential
 	projects map[int64]*project
 	leases   map[string]bool
-	log      []Request
+	log      []*Request
 	leaks    []string
 	faults   []*fault
 	limits   limits

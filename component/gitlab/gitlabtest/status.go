@@ -30,10 +30,16 @@ func (s *Server) Statuses(projectID int64, sha string) (out []Status) {
 	return out
 }
 
-// AddStatus adds a status as another tool or user left it.
+// AddStatus adds a status as another tool or user left it. Without a Ref it has
+// that of its pipeline.
 func (s *Server) AddStatus(projectID int64, st Status) Status {
 	s.in(projectID, func(p *project) {
 		st.ID = s.id(st.ID)
+		for _, pl := range p.pipelines {
+			if pl.ID == st.PipelineID && st.Ref == "" {
+				st.Ref = pl.Ref
+			}
+		}
 		p.statuses = append(p.statuses, &st)
 	})
 	return st
