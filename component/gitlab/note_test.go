@@ -365,3 +365,33 @@ func FuzzAnswers(f *testing.F) {
 		_, _ = client.User(t.Context())
 	})
 }
+
+func TestANoteIsReadWhole(t *testing.T) {
+	t.Parallel()
+	s, sc, client := stage(t)
+	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Person.ID, Body: "one\ntwo"})
+	if got, err := client.NoteBody(t.Context(), app, 7, n.ID); got != "one\ntwo" || err != nil {
+		t.Errorf("got %q, %v, want the body", got, err)
+	}
+	if _, err := client.NoteBody(t.Context(), app, 7, 1); err == nil || !strings.HasPrefix(err.Error(), "read note: GET ") {
+		t.Errorf("got %v, want that there is no such note", err)
+	}
+}
+
+func TestAnEmojiThatIsThereAlreadyIsFine(t *testing.T) {
+	t.Parallel()
+	s, sc, client := stage(t)
+	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Person.ID, Body: "/sync"})
+	for range 2 {
+		if err := client.Award(t.Context(), app, 7, n.ID, "eyes"); err != nil {
+			t.Error(err)
+		}
+	}
+	want := []gitlabtest.Emoji{{Name: "eyes", NoteID: n.ID, UserID: sc.Bot.ID}}
+	if diff := cmp.Diff(want, s.Emoji(42, 7)); diff != "" {
+		t.Errorf("emoji (-want +got):\n%s", diff)
+	}
+	if err := client.Award(t.Context(), app, 7, 1, "eyes"); err == nil || !strings.HasPrefix(err.Error(), "award emoji: POST ") {
+		t.Errorf("got %v, want that there is no such note", err)
+	}
+}
