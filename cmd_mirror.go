@@ -61,7 +61,7 @@ func (p *program) mirrorCreate() *cli.Command {
       remora mirror create --namespace demo --url git@gitlab.example.com:acme/app.git --ref main
 ` + mirrorExits,
 		Flags:  append(mirrorFlags(), specFlags()...),
-		Action: func(c *cli.Context) error { return p.changeMirror(c, true) },
+		Action: func(c *cli.Context) error { return p.changeMirror(c.Context, c, true) },
 	}
 }
 
@@ -76,7 +76,7 @@ func (p *program) mirrorUpdate() *cli.Command {
    remora mirror update --namespace demo --auth none
 ` + mirrorExits,
 		Flags:  append(mirrorFlags(), specFlags()...),
-		Action: func(c *cli.Context) error { return p.changeMirror(c, false) },
+		Action: func(c *cli.Context) error { return p.changeMirror(c.Context, c, false) },
 	}
 }
 
@@ -173,7 +173,7 @@ type mirrorSync struct {
 	Log      []delivery.LogLine `json:"log,omitempty"`
 }
 
-func (p *program) changeMirror(c *cli.Context, create bool) error {
+func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool) error {
 	job, err := p.mirrorJob(c)
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ func (p *program) changeMirror(c *cli.Context, create bool) error {
 	if err = errors.Join(err, spec.Validate(create)); err != nil {
 		return misuse("%w", err)
 	}
-	ctx, cancel := context.WithTimeout(c.Context, job.timeout)
+	ctx, cancel := context.WithTimeout(ctx, job.timeout)
 	defer cancel()
 	change := job.admin.Update
 	if create {
