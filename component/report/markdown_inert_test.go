@@ -145,7 +145,7 @@ func TestSomebodysNoteInAThread(t *testing.T) {
 	d.shows("Sync failed", "text")
 }
 
-func TestALongTextIsCutWhereItIsStillMarkdown(t *testing.T) {
+func TestN7ALongTextIsCutWhereItIsStillMarkdown(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, "")
 	for name, text := range map[string]string{

@@ -10,7 +10,7 @@ import (
 )
 
 // Every bound at once: many targets, each with the longest of everything.
-func TestALongNoteStaysWithinBoundsAndReadable(t *testing.T) {
+func TestN7ALongNoteStaysWithinBoundsAndReadable(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("/close @all ``` |\n", 4000)
 	var outcomes []delivery.Outcome

@@ -75,7 +75,6 @@ func newNoteWriter(c Config, gl *gitlab.Client, ev delivery.Event, o Options) *n
 func (w *noteWriter) Write(ctx context.Context, outcomes []delivery.Outcome, problems []*delivery.Fault) (noteResult, error) {
 	failed := slices.ContainsFunc(outcomes, delivery.Outcome.Failing)
 	d := w.draft(kindNote, w.c.Name, failed)
-	d.Title = cut(heading(w.ev, w.c.Name, outcomes), 300)
 	d.Digest = digest(facts(w.ev, w.c.Name, outcomes, problems))
 	d.text = Render(w.ev, w.c.Name, w.o.Version, outcomes, problems, w.o.Now())
 	return w.write(ctx, d)
@@ -94,7 +93,6 @@ func (w *noteWriter) WriteText(ctx context.Context, key, text string, failed boo
 		key = w.c.Name
 	}
 	d := w.draft(kindText, key, failed)
-	d.Title = "The note " + code(cut(key, 100)) + " · " + where(w.ev)
 	d.Digest = digest(text + fmt.Sprint(failed))
 	d.text = text + "\n\n" + footer(w.ev, w.o.Version, w.o.Now()) + "\n"
 	return w.write(ctx, d)
@@ -129,9 +127,6 @@ func (w *noteWriter) draft(k kind, name string, failed bool) draft {
 func (w *noteWriter) write(ctx context.Context, d draft) (noteResult, error) {
 	if w.ev.MergeRequest == nil || w.c.Note == NoteOff {
 		return noteResult{Action: noteNone}, nil
-	}
-	if w.c.Note != NoteHideAndNew {
-		d.Title = "" // a mail in plain text shows the marker: it is to be short
 	}
 	var r noteResult
 	var err error

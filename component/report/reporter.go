@@ -115,7 +115,11 @@ func (r *Reporter) writeNote(ctx context.Context, write func(*noteWriter) (noteR
 		r.result.Note, r.result.NoteURL = note.Action, note.URL
 	}
 	if err != nil {
-		r.result.Problems = append(r.result.Problems, noteFault(err))
+		all := problems{}
+		for _, f := range append(r.result.Problems, noteFault(err)) {
+			all.add(f) // a bad token was told by the statuses already
+		}
+		r.result.Problems = all.list
 	}
 }
 

@@ -135,6 +135,7 @@ var refusalCases = map[string]func(*stage){
 		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
 	},
 	"a revoked token is told once": func(s *stage) {
+		s.config.Note = report.NoteUpdate
 		s.git.AddToken(s.scene.Bot.ID, s.scene.Token, gitlabtest.Revoked)
 		r := s.reporter()
 		r.Open(s.Context(), []string{"a", "b"})

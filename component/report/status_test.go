@@ -158,6 +158,25 @@ var stepCases = map[string]func(*stage){
 		s.told(s.close(r, second))
 		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
 	},
+	"S29 a second attempt goes on with the open status of the first": func(s *stage) {
+		arrived, hold := make(chan struct{}, 1), make(chan struct{})
+		s.git.WhileLeased(func(r gitlabtest.Request) {
+			if strings.Contains(r.Body, `"running"`) {
+				arrived <- struct{}{}
+				<-hold
+			}
+		})
+		r := s.reporter()
+		r.Open(s.Context(), []string{"direktiv"})
+		<-arrived
+		r.Finish(s.Context(), broken("direktiv"))
+		r.Open(s.Context(), []string{"direktiv"})
+		close(hold)
+		second := succeeded("direktiv")
+		second.Attempt = 2
+		s.told(s.close(r, second))
+		s.same("posts", s.posts(), []string{"sync/direktiv running 201", "sync/direktiv success 201"})
+	},
 	"S29 the end of the first attempt is not taken for that of the second after a lost answer": func(s *stage) {
 		first, second := broken("direktiv"), broken("direktiv")
 		second.Attempt, second.Err = 2, delivery.Permanent(&delivery.Fault{Summary: "token refused"})
