@@ -49,8 +49,9 @@ func TestAGoodSyncCostsFewRequestsAndLittleTime(t *testing.T) {
 	}
 	start := time.Now()
 	wantDone(t, apply(t, d)) // at the pace of real life
-	if took := time.Since(start); took > 300*time.Millisecond {
-		t.Errorf("took %s, want less than 300ms", took)
+	// It takes about 25ms; more than a second means that it waited for the log.
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("took %s, want no wait after the end of the sync", took)
 	}
 	var got []string
 	for _, r := range srv.Requests() {
