@@ -378,7 +378,7 @@ func TestANoteIsReadWhole(t *testing.T) {
 	}
 }
 
-func TestAnEmojiThatIsThereAlreadyIsFine(t *testing.T) {
+func TestN16AnEmojiThatIsThereAlreadyIsFine(t *testing.T) {
 	t.Parallel()
 	s, sc, client := stage(t)
 	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Person.ID, Body: "/sync"})
@@ -393,35 +393,5 @@ func TestAnEmojiThatIsThereAlreadyIsFine(t *testing.T) {
 	}
 	if err := client.Award(t.Context(), app, 7, 1, "eyes"); err == nil || !strings.HasPrefix(err.Error(), "award emoji: POST ") {
 		t.Errorf("got %v, want that there is no such note", err)
-	}
-}
-
-func TestN16AnEmojiThatIsThereAlreadyIsFine(t *testing.T) {
-	t.Parallel()
-	s, sc, client := stage(t)
-	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Person.ID, Body: "/remora sync"})
-	for range 2 {
-		if err := client.Award(t.Context(), app, 7, n.ID, "eyes"); err != nil {
-			t.Errorf("award: %v", err)
-		}
-	}
-	if got := s.Emoji(42, 7); len(got) != 1 || got[0].Name != "eyes" || got[0].NoteID != n.ID {
-		t.Errorf("got %+v, want one award", got)
-	}
-	if err := client.Award(t.Context(), app, 7, 999_999, "eyes"); err == nil {
-		t.Error("an emoji on a note that does not exist was fine")
-	}
-}
-
-func TestNoteBody(t *testing.T) {
-	t.Parallel()
-	s, sc, client := stage(t)
-	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Bot.ID, Body: mark + " -->\nall of it"})
-	if got, err := client.NoteBody(t.Context(), app, 7, n.ID); err != nil || got != mark+" -->\nall of it" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	var refused *rest.StatusError
-	if _, err := client.NoteBody(t.Context(), app, 7, 999_999); !errors.As(err, &refused) || refused.Code != http.StatusNotFound {
-		t.Errorf("a note that does not exist: %v", err)
 	}
 }
