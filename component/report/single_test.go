@@ -94,3 +94,13 @@ func TestPost(t *testing.T) {
 		})
 	}
 }
+
+func TestPostTellsThatThereIsNoMergeRequestForTheNote(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.ev.MergeRequest = nil
+	got := report.Post(t.Context(), s.config, s.client(), s.ev, s.options, report.Single{Name: "lint", State: "success", NoteText: "all well"})
+	if got.Statuses != 1 || len(got.Problems) != 1 || got.Problems[0].Summary != "no note" || got.Problems[0].Remedy == "" {
+		t.Errorf("got %+v, want the status and one problem", got)
+	}
+}
