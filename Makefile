@@ -14,7 +14,7 @@ demo: ## a real sync on loopback, and what a person sees of it
 	@$(GO) run ./scripts/stand demo
 
 test: ## the tests
-	$(GO) test ./...
+	$(GO) test -timeout 5m ./...
 
 check: lint race pins shell ## lint, tests with the race detector, pins, shell scripts
 
@@ -22,7 +22,7 @@ lint: ## golangci-lint at the version that .ci/tools pins
 	$(LINT) run ./...
 
 race: ## the tests with the race detector; it needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./...
 
 pins: ## versions that must be the same in several places
 	scripts/check-pins.sh

@@ -70,6 +70,7 @@ func (c *Config) defaults() {
 	if c.GitLab.URL == "" {
 		c.GitLab.URL = c.CI.ServerURL
 	}
+	c.Targets.Mirror.ProjectToken = c.GitLab.Token
 	if c.Job.Journal == "" && c.CI.ProjectDir != "" {
 		c.Job.Journal = filepath.Join(c.CI.ProjectDir, fmt.Sprintf(".remora-%s-%s.journal", strings.ReplaceAll(c.Report.Name, "/", "-"), c.CI.JobID))
 	}

@@ -1,6 +1,8 @@
 package component
 
 import (
+	"slices"
+
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/report"
 )
@@ -87,11 +89,18 @@ func newResult(name string, ev delivery.Event, version string, outcomes []delive
 
 func reportedOf(told report.Result, scrub *delivery.Scrubber) Reported {
 	r := Reported{Statuses: told.Statuses, Note: told.Note, NoteURL: told.NoteURL}
-	for _, p := range told.Problems {
-		r.Problems = append(r.Problems, problemOf(p, scrub))
+	for _, f := range told.Problems {
+		p := problemOf(f, scrub)
+		if !slices.ContainsFunc(r.Problems, p.same) {
+			r.Problems = append(r.Problems, p)
+		}
 	}
 	return r
 }
+
+// same says whether two problems have one cure, as when a refused token keeps
+// both the status and the note from being written.
+func (p Problem) same(q Problem) bool { return p.Summary == q.Summary && p.Remedy == q.Remedy }
 
 func entryOf(o delivery.Outcome) Entry {
 	e := Entry{

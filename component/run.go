@@ -33,6 +33,7 @@ type job struct {
 	gitlab  *gitlab.Client // nil without a token
 	targets []delivery.Target
 	event   delivery.Event
+	gauge   report.Gauge // what GitLab's answers say is left of its rate limit
 }
 
 // Run brings every target to the state of the commit and reports. The error is a
@@ -48,7 +49,7 @@ func Run(ctx context.Context, c Config, version string) (Result, error) {
 	if told := findMergeRequest(ctx, j.gitlab, c.CI, &j.event); told != "" {
 		notices = append(notices, told)
 	}
-	reporter, err := report.New(c.Report, j.gitlab, j.event, report.Options{Journal: c.Job.Journal, Version: version, Now: time.Now})
+	reporter, err := report.New(c.Report, j.gitlab, j.event, report.Options{Journal: c.Job.Journal, Version: version, Now: time.Now, Gauge: &j.gauge})
 	if err != nil {
 		return Result{}, &Misuse{err}
 	}
@@ -82,7 +83,13 @@ func prepare(ctx context.Context, c Config, version string) (*job, error) {
 	if j.targets, err = target.Build(c.Targets, j.outbound(0), c.Job.timeout(), !c.Job.wait()); err != nil {
 		return nil, &Misuse{err}
 	}
-	if j.gitlab, err = c.gitlabClient(j.outbound(maxGitLabAnswer)); err != nil {
+	way := j.outbound(maxGitLabAnswer)
+	log := way.Audit
+	way.Audit = func(a rest.Attempt) {
+		j.gauge.Audit(a)
+		log(a)
+	}
+	if j.gitlab, err = c.gitlabClient(way); err != nil {
 		return nil, &Misuse{err}
 	}
 	return j, nil

@@ -61,37 +61,50 @@ func Sync(ctx context.Context, ev Event, targets []Target, done func(Outcome)) [
 
 func untilFinal(ctx context.Context, ev Event, t Target) Outcome {
 	start := time.Now()
+	var cause error // of the last attempt that was not cut short
 	for attempt := 1; ; attempt++ {
 		o := Deliver(ctx, ev, t, attempt)
+		if o.State == Retry && ctx.Err() == nil {
+			cause = o.Err
+		}
 		if o.State != Retry || !wait(ctx, pause(attempt, o.Err)) {
 			o.Took = time.Since(start)
-			return end(ctx, o)
+			return end(ctx, o, cause)
 		}
 	}
 }
 
-// end gives an outcome that ran out of time or was stopped its final form.
-func end(ctx context.Context, o Outcome) Outcome {
+// end gives an outcome that ran out of time or was stopped its final form. What
+// cut the last attempt short says nothing; cause, if there is one, says why the
+// attempts before it failed.
+func end(ctx context.Context, o Outcome, cause error) Outcome {
 	if o.State != Retry {
 		return o
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		f := *Explain(o.Err)
-		if f.Cause == "" || errors.Is(o.Err, context.DeadlineExceeded) {
-			f.Cause = "the target had not finished: " + o.Err.Error()
-		}
-		f.Summary = "no result after " + Span(o.Took.Round(time.Second))
-		if f.Remedy == "" {
-			f.Remedy = "give it longer with REMORA_TIMEOUT, or look at the target itself"
-		}
-		f.Err = ErrNoResult
-		o.State, o.Err = Failed, &f
+		o.State, o.Err = Failed, noResult(o, cause)
 		return o
 	}
 	if !isCanceled(o.Err) {
 		o.Err = fmt.Errorf("%w after: %w", context.Canceled, o.Err)
 	}
 	return o
+}
+
+func noResult(o Outcome, cause error) *Fault {
+	if cause == nil || !errors.Is(o.Err, context.DeadlineExceeded) {
+		cause = o.Err
+	}
+	f := *Explain(cause)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		f.Cause = "the target had not finished: " + f.Cause
+	}
+	f.Summary = "no result after " + Span(o.Took.Round(time.Second))
+	if f.Remedy == "" {
+		f.Remedy = "give it longer with REMORA_TIMEOUT, or look at the target itself"
+	}
+	f.Err = ErrNoResult
+	return &f
 }
 
 // pause is how long to wait after the given attempt: twice as long each time,

@@ -100,6 +100,26 @@ func TestSync(t *testing.T) {
 	}
 }
 
+func TestNoResultNamesTheLastRealCause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		refused := &place{name: "a", apply: func(ctx context.Context, n int32) (delivery.Receipt, error) {
+			if n < 3 {
+				return delivery.Receipt{}, &delivery.Fault{Summary: "no connection", Cause: "connection refused", Remedy: "check the address"}
+			}
+			<-ctx.Done()
+			return delivery.Receipt{}, ctx.Err()
+		}}
+		o := delivery.Sync(ctx, delivery.Event{}, []delivery.Target{refused}, nil)[0]
+		f := delivery.Explain(o.Err)
+		if !o.Overdue() || f.Summary != "no result after 1m" || f.Cause != "connection refused" || f.Remedy != "check the address" {
+			t.Errorf("got %+v", f)
+		}
+	})
+}
+
 func TestSyncCanceled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

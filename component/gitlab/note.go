@@ -73,7 +73,7 @@ func (c *Client) Notes(ctx context.Context, p Project, iid int64, prefix string)
 
 // CreateNote writes a note: https://docs.gitlab.com/api/notes/#create-new-merge-request-note.
 // A body of nothing but quick actions makes no note: that is a
-// [rest.StatusError] with code 202.
+// [rest.StatusError] with a code in 2xx.
 func (c *Client) CreateNote(ctx context.Context, p Project, iid int64, body string) (Note, error) {
 	answer, res, err := c.api.Notes.CreateMergeRequestNote(string(p), iid, &gl.CreateMergeRequestNoteOptions{Body: &body}, gl.WithContext(ctx))
 	return writtenNote("create note", answer, res, err)
@@ -91,6 +91,25 @@ func (c *Client) DeleteNote(ctx context.Context, p Project, iid, note int64) err
 	return failed("delete note", nil, err)
 }
 
+// NoteBody is the whole Markdown of one note: https://docs.gitlab.com/api/notes/#get-single-merge-request-note.
+func (c *Client) NoteBody(ctx context.Context, p Project, iid, note int64) (string, error) {
+	answer, res, err := c.api.Notes.GetMergeRequestNote(string(p), iid, note, gl.WithContext(ctx))
+	got, err := result("read note", answer, res, err)
+	return got.Body, err
+}
+
+// Award puts an emoji, such as "eyes", on a note. One that is there already, which
+// GitLab answers with a 404, is fine:
+// https://docs.gitlab.com/api/emoji_reactions/#add-reactions-to-comments.
+func (c *Client) Award(ctx context.Context, p Project, iid, note int64, name string) error {
+	_, _, err := c.api.AwardEmoji.CreateMergeRequestAwardEmojiOnNote(string(p), iid, note, &gl.CreateAwardEmojiOptions{Name: name}, gl.WithContext(ctx))
+	var refused *rest.StatusError
+	if errors.As(err, &refused) && refused.Code == http.StatusNotFound && strings.Contains(refused.Body, "already been taken") {
+		return nil
+	}
+	return failed("award emoji", nil, err)
+}
+
 // writtenNote is a note that was created or changed. The marker is left out: the
 // writer knows it.
 func writtenNote(deed string, answer *gl.Note, res *gl.Response, err error) (Note, error) {
@@ -98,14 +117,11 @@ func writtenNote(deed string, answer *gl.Note, res *gl.Response, err error) (Not
 	if err != nil {
 		return Note{}, err
 	}
-	if res.StatusCode == http.StatusAccepted {
+	if res.StatusCode == http.StatusAccepted || got.ID == 0 {
 		return Note{}, failed(deed, nil, &rest.StatusError{
 			Method: res.Request.Method, URL: rest.Plain(res.Request.URL.String()), Code: res.StatusCode,
-			Body: "the text held only quick actions, so no note was written",
+			Body: "no note was written; is there nothing but quick actions in the text?",
 		})
-	}
-	if got.ID == 0 {
-		return Note{}, failed(deed, res.Request, errors.New("the note has no id"))
 	}
 	return Note{ID: got.ID, AuthorID: got.Author.ID, System: got.System, Type: string(got.Type)}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -30,8 +29,8 @@ type list[T any] struct {
 	decode     func(*json.Decoder) (T, error) // reads one element
 }
 
-// path is the API path below a project, each part escaped but the first, which
-// may hold slashes.
+// path is the API path below a project. route may hold slashes; the parts after
+// it are escaped.
 func (p Project) path(route string, parts ...any) string {
 	var b strings.Builder
 	b.WriteString("projects/" + gl.PathEscape(string(p)) + "/" + route)
@@ -160,62 +159,4 @@ func nextLink(headers []string) string {
 		}
 	}
 	return ""
-}
-
-// plain decodes an element as the official client knows it.
-func plain[From, To any](to func(From) To) func(*json.Decoder) (To, error) {
-	return func(dec *json.Decoder) (To, error) {
-		var from From
-		err := dec.Decode(&from)
-		return to(from), err
-	}
-}
-
-// array reads a JSON array, calling element for each of its elements.
-func array(dec *json.Decoder, element func() error) error {
-	if err := delim(dec, '['); err != nil {
-		return err
-	}
-	for dec.More() {
-		if err := element(); err != nil {
-			return err
-		}
-	}
-	return delim(dec, ']')
-}
-
-// object reads a JSON object, calling member for each key; what member does not
-// read is skipped.
-func object(dec *json.Decoder, member func(key string) (read bool, err error)) error {
-	if err := delim(dec, '{'); err != nil {
-		return err
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		read, err := member(fmt.Sprint(key))
-		if err != nil {
-			return err
-		}
-		if !read {
-			var skipped json.RawMessage
-			if err := dec.Decode(&skipped); err != nil {
-				return err
-			}
-		}
-	}
-	return delim(dec, '}')
-}
-
-func delim(dec *json.Decoder, want json.Delim) error {
-	got, err := dec.Token()
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	if err == nil && got != want {
-		return fmt.Errorf("got %.20q, want %q", fmt.Sprint(got), want)
-	}
-	return err
 }

@@ -45,144 +45,173 @@ func (s *stage) finishes(path string, want int) {
 	}
 }
 
+// journalCases: a journal …
+var journalCases = map[string]func(*stage){
+	"names what is open, before the request, for its owner's eyes only": func(s *stage) {
+		path := s.journal()
+		hold := make(chan struct{})
+		s.git.Before(func(gitlabtest.Request) { <-hold })
+		r := s.reporter()
+		r.Open(s.Context(), []string{"direktiv"})
+		s.until("request", func() bool { return len(s.git.Requests("POST /statuses/")) == 1 })
+		raw, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(raw), `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","ref":"feature","name":"sync/direktiv","pipeline":1001}`) {
+			s.Errorf("journal before the answer: %v: %s", err, raw)
+		}
+		if strings.Contains(string(raw), s.scene.Token) {
+			s.Error("the journal holds the token")
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			s.Errorf("mode of the journal: %v, %v", info.Mode(), err)
+		}
+		close(hold)
+		s.told(s.close(r, succeeded("direktiv")))
+		s.absent(path)
+	},
+	"is not made when nothing is opened": func(s *stage) {
+		path := s.journal()
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.absent(path)
+	},
+	"that cannot be written is told and stops nothing": func(s *stage) {
+		s.options.Journal = filepath.Join(s.TempDir(), "no", "such", "directory")
+		s.config.Note = report.NoteUpdate
+		r := s.reporter()
+		s.opened(r, "direktiv")
+		s.told(s.close(r, succeeded("direktiv")), "no journal")
+		for _, n := range s.git.Notes(42, 7) {
+			if strings.Contains(n.Body, "journal") {
+				s.Errorf("the note speaks of the journal: %s", n.Body)
+			}
+		}
+		s.same("posts", s.posts(), []string{"sync/direktiv running 201", "sync/direktiv success 201"})
+	},
+	"stays when there was no time to end what is open": func(s *stage) {
+		path := s.journal()
+		r := s.reporter()
+		s.opened(r, "direktiv")
+		dead, cancel := context.WithCancel(s.Context())
+		cancel()
+		s.told(r.Close(dead, []delivery.Outcome{succeeded("direktiv")}), "no time left")
+		s.finishes(path, 1)
+		s.absent(path)
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001"})
+	},
+	"ends what a killed job left open": func(s *stage) {
+		path := killed(s, "direktiv", "mirror")
+		s.finishes(path, 2)
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001", "sync/mirror canceled 1001"})
+		s.absent(path)
+		s.finishes(path, 0)
+	},
+	"leaves a status alone that is final already": func(s *stage) {
+		path := killed(s, "direktiv")
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.git.Forget()
+		s.finishes(path, 0)
+		s.same("posts", s.posts(), []string(nil))
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+		s.absent(path)
+	},
+	"closes what was announced and never sent": func(s *stage) {
+		path := filepath.Join(s.TempDir(), "journal")
+		s.write(path, `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","name":"sync/x","pipeline":1001}`)
+		s.finishes(path, 0)
+		s.same("posts", s.posts(), []string(nil))
+		s.absent(path)
+	},
+	"bears a torn last line, foreign lines and blank ones": func(s *stage) {
+		path := killed(s, "direktiv")
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.write(path, "\n\x00garbage\n[1]\n"+string(raw)+`{"op":"open","project":"42","sha":"`)
+		s.finishes(path, 1)
+		s.absent(path)
+	},
+	"continues after a torn line": func(s *stage) {
+		path := s.journal()
+		s.write(path, `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","name":"sync/never-sent","pipeline":1001}`+"\n"+`{"op":"op`)
+		hold := make(chan struct{})
+		s.git.WhileLeased(func(gitlabtest.Request) { <-hold })
+		r := s.reporter()
+		r.Open(s.Context(), []string{"direktiv"})
+		s.until("request", func() bool { return len(s.git.Requests("POST /statuses/")) == 1 })
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			s.Fatal(err)
+		}
+		close(hold)
+		s.until("status", func() bool { return len(s.git.Statuses(42, s.scene.SHA)) == 1 })
+		copied := filepath.Join(s.TempDir(), "copied")
+		s.write(copied, string(raw))
+		s.finishes(copied, 1)
+		s.told(s.close(r, succeeded("direktiv")))
+		s.finishes(path, 0)
+		s.absent(path)
+	},
+	"closes a commit that GitLab does not know any more": func(s *stage) {
+		path := killed(s, "direktiv")
+		s.git.DeleteCommit(42, s.scene.SHA)
+		s.finishes(path, 0)
+		s.absent(path)
+	},
+	"keeps what GitLab did not take, and tells": func(s *stage) {
+		path := killed(s, "direktiv", "mirror")
+		s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 403, Body: `{"message":"403 Forbidden"}`})
+		n, err := report.FinishJournalPaced(s.Context(), s.client(), path, pace)
+		var f *delivery.Fault
+		if n != 1 || !errors.As(err, &f) || !strings.Contains(f.Remedy, "REMORA_GITLAB_TOKEN") {
+			s.Errorf("FinishJournal = %d, %v", n, err)
+		}
+		s.finishes(path, 1)
+		s.absent(path)
+	},
+	"keeps what could not be looked at": func(s *stage) {
+		path := killed(s, "direktiv")
+		s.git.Fail("GET /statuses", gitlabtest.Answer{Code: 403})
+		if n, err := report.FinishJournalPaced(s.Context(), s.client(), path, pace); n != 0 || err == nil || delivery.Explain(err).Remedy == "" {
+			s.Errorf("FinishJournal = %d, %v, want an error with a remedy", n, err)
+		}
+		s.finishes(path, 1)
+	},
+	"reads back after a lost answer": func(s *stage) {
+		path := killed(s, "direktiv")
+		s.git.Forget()
+		s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 502, After: true})
+		if _, err := report.FinishJournalPaced(s.Context(), s.client(), path, pace); err != nil {
+			s.Error(err)
+		}
+		s.same("posts", s.posts(), []string{"sync/direktiv canceled 201"})
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001"})
+		s.absent(path)
+	},
+	"S23 tells when another user opened the status": func(s *stage) {
+		path := killed(s, "direktiv")
+		other := s.git.AddUser(gitlabtest.User{Username: "new-bot"}, "glpat-another-0123456789")
+		s.git.AddMember(42, other.ID, gitlabtest.Developer)
+		_, err := report.FinishJournalPaced(s.Context(), s.client("glpat-another-0123456789"), path, pace)
+		if err == nil || !strings.Contains(delivery.Explain(err).Remedy, "service account") {
+			s.Errorf("FinishJournal: %v", err)
+		}
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001"})
+		s.absent(path)
+	},
+	"without a token says which to set, but only if there is something to end": func(s *stage) {
+		path := killed(s, "direktiv")
+		if _, err := report.FinishJournal(s.Context(), nil, path); err == nil || !strings.Contains(delivery.Explain(err).Remedy, "REMORA_GITLAB_TOKEN") {
+			s.Errorf("FinishJournal: %v", err)
+		}
+		if n, err := report.FinishJournal(s.Context(), nil, filepath.Join(s.TempDir(), "none")); n != 0 || err != nil {
+			s.Errorf("FinishJournal of no file = %d, %v", n, err)
+		}
+	},
+}
+
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]func(*stage){
-		"names what is open, before the request, for its owner's eyes only": func(s *stage) {
-			path := s.journal()
-			hold := make(chan struct{})
-			s.git.Before(func(gitlabtest.Request) { <-hold })
-			r := s.reporter()
-			r.Open(s.Context(), []string{"direktiv"})
-			s.until("request", func() bool { return len(s.git.Requests("POST /statuses/")) == 1 })
-			raw, err := os.ReadFile(path)
-			if err != nil || !strings.Contains(string(raw), `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","ref":"feature","name":"sync/direktiv","pipeline":1001}`) {
-				s.Errorf("journal before the answer: %v: %s", err, raw)
-			}
-			if strings.Contains(string(raw), s.scene.Token) {
-				s.Error("the journal holds the token")
-			}
-			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-				s.Errorf("mode of the journal: %v, %v", info.Mode(), err)
-			}
-			close(hold)
-			s.told(s.close(r, succeeded("direktiv")))
-			s.absent(path)
-		},
-		"is not made when nothing is opened": func(s *stage) {
-			path := s.journal()
-			s.told(s.close(s.reporter(), succeeded("direktiv")))
-			s.absent(path)
-		},
-		"that cannot be written is told and stops nothing": func(s *stage) {
-			s.options.Journal = filepath.Join(s.TempDir(), "no", "such", "directory")
-			r := s.reporter()
-			s.opened(r, "direktiv")
-			s.told(s.close(r, succeeded("direktiv")), "no journal")
-			s.same("posts", s.posts(), []string{"sync/direktiv running 201", "sync/direktiv success 201"})
-		},
-		"stays when there was no time to end what is open": func(s *stage) {
-			path := s.journal()
-			r := s.reporter()
-			s.opened(r, "direktiv")
-			dead, cancel := context.WithCancel(s.Context())
-			cancel()
-			s.told(r.Close(dead, []delivery.Outcome{succeeded("direktiv")}), "no time left")
-			s.finishes(path, 1)
-			s.absent(path)
-			s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001"})
-		},
-		"ends what a killed job left open": func(s *stage) {
-			path := killed(s, "direktiv", "mirror")
-			s.finishes(path, 2)
-			s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001", "sync/mirror canceled 1001"})
-			s.absent(path)
-			s.finishes(path, 0)
-		},
-		"leaves a status alone that is final already": func(s *stage) {
-			path := killed(s, "direktiv")
-			s.told(s.close(s.reporter(), succeeded("direktiv")))
-			s.git.Forget()
-			s.finishes(path, 0)
-			s.same("posts", s.posts(), []string(nil))
-			s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
-			s.absent(path)
-		},
-		"closes what was announced and never sent": func(s *stage) {
-			path := filepath.Join(s.TempDir(), "journal")
-			s.write(path, `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","name":"sync/x","pipeline":1001}`)
-			s.finishes(path, 0)
-			s.same("posts", s.posts(), []string(nil))
-			s.absent(path)
-		},
-		"bears a torn last line, foreign lines and blank ones": func(s *stage) {
-			path := killed(s, "direktiv")
-			raw, err := os.ReadFile(path)
-			if err != nil {
-				s.Fatal(err)
-			}
-			s.write(path, "\n\x00garbage\n[1]\n"+string(raw)+`{"op":"open","project":"42","sha":"`)
-			s.finishes(path, 1)
-			s.absent(path)
-		},
-		"continues after a torn line": func(s *stage) {
-			path := s.journal()
-			s.write(path, `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","name":"sync/gone","pipeline":1001}`+"\n"+`{"op":"op`)
-			r := s.reporter()
-			s.opened(r, "direktiv")
-			s.told(s.close(r, succeeded("direktiv")))
-			s.finishes(path, 0) // the one from before is still in it, and was never sent
-			s.absent(path)
-		},
-		"closes a commit that GitLab does not know any more": func(s *stage) {
-			path := killed(s, "direktiv")
-			s.git.DeleteCommit(42, s.scene.SHA)
-			s.finishes(path, 0)
-			s.absent(path)
-		},
-		"keeps what GitLab did not take, and tells": func(s *stage) {
-			path := killed(s, "direktiv", "mirror")
-			s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 403, Body: `{"message":"403 Forbidden"}`})
-			n, err := report.FinishJournalPaced(s.Context(), s.client(), path, pace)
-			var f *delivery.Fault
-			if n != 1 || !errors.As(err, &f) || !strings.Contains(f.Remedy, "REMORA_GITLAB_TOKEN") {
-				s.Errorf("FinishJournal = %d, %v", n, err)
-			}
-			s.finishes(path, 1)
-			s.absent(path)
-		},
-		"reads back after a lost answer": func(s *stage) {
-			path := killed(s, "direktiv")
-			s.git.Forget()
-			s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 502, After: true})
-			if _, err := report.FinishJournalPaced(s.Context(), s.client(), path, pace); err != nil {
-				s.Error(err)
-			}
-			s.same("posts", s.posts(), []string{"sync/direktiv canceled 201"})
-			s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001"})
-			s.absent(path)
-		},
-		"S23 tells when another user opened the status": func(s *stage) {
-			path := killed(s, "direktiv")
-			other := s.git.AddUser(gitlabtest.User{Username: "new-bot"}, "glpat-another-0123456789")
-			s.git.AddMember(42, other.ID, gitlabtest.Developer)
-			_, err := report.FinishJournalPaced(s.Context(), s.client("glpat-another-0123456789"), path, pace)
-			if err == nil || !strings.Contains(delivery.Explain(err).Remedy, "service account") {
-				s.Errorf("FinishJournal: %v", err)
-			}
-			s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv canceled 1001"})
-			s.absent(path)
-		},
-		"without a token says which to set, but only if there is something to end": func(s *stage) {
-			path := killed(s, "direktiv")
-			if _, err := report.FinishJournal(s.Context(), nil, path); err == nil || !strings.Contains(delivery.Explain(err).Remedy, "REMORA_GITLAB_TOKEN") {
-				s.Errorf("FinishJournal: %v", err)
-			}
-			if n, err := report.FinishJournal(s.Context(), nil, filepath.Join(s.TempDir(), "none")); n != 0 || err != nil {
-				s.Errorf("FinishJournal of no file = %d, %v", n, err)
-			}
-		},
-	} {
+	for name, test := range journalCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(newStage(t))

@@ -62,15 +62,16 @@ type ending struct {
 }
 
 func (s *sender) finishEntry(ctx context.Context, e entry) ending {
+	p := &place{project: e.Project, sha: e.SHA, ref: e.Ref, pipeline: e.Pipeline}
 	for try := 1; ; try++ {
-		found, ok, err := newest(ctx, s.gl, e.Project, e.SHA, e.Name, e.Pipeline)
+		found, ok, err := p.newest(ctx, s.gl, e.Name)
 		switch {
 		case isNotFound(err), err == nil && (!ok || state(found.State).final()):
 			return ending{settled: true}
 		case err != nil:
 			return ending{err: noteFault(err)}
 		}
-		p := &place{project: e.Project, sha: e.SHA, ref: e.Ref, pipeline: found.PipelineID}
+		p.pipeline = found.PipelineID
 		m := message{state: canceled, description: "the job ended before there was a result"}
 		got, err := s.gl.SetStatus(ctx, p.project, p.sha, p.status(e.Name, m))
 		a, _ := answerOf(ctx, err, m.state)

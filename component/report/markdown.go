@@ -130,7 +130,8 @@ var linked = regexp.MustCompile(`^(?:[0-9a-f]{7,64}|[A-Z][A-Z0-9_]*-[0-9]+)$`)
 // plain says whether a word, without the punctuation around it, means nothing to
 // Markdown and to GitLab.
 func plain(core string) bool {
-	if core == "-" || core == "" {
+	switch core {
+	case "", "-", "e.g", "i.e":
 		return true
 	}
 	if linked.MatchString(core) {

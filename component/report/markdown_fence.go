@@ -43,34 +43,28 @@ func folded(summary, markdown string) string {
 
 // logTail is the end of a log, folded; empty if there is none.
 func logTail(log []delivery.LogLine) string {
-	lines, whole := lastLines(log)
+	lines := lastLines(log)
 	if len(lines) == 0 {
 		return ""
 	}
-	summary := "Last lines of its log"
-	if whole {
-		summary = "Its log"
-	}
-	return folded(summary, fence(lines, "text"))
+	return folded("Last lines of its log", fence(lines, "text"))
 }
 
-// lastLines are the clean lines at the end of a log that fit, and whether they
-// are all. One entry of many lines becomes many lines, of which the first carries
-// the level. The log is read from its end, for it may be long.
-func lastLines(log []delivery.LogLine) (lines []string, whole bool) {
+// lastLines are the clean lines at the end of a log that fit. One entry of many
+// lines becomes many lines, of which the first carries the level. The log is read
+// from its end, for it may be long.
+func lastLines(log []delivery.LogLine) (lines []string) {
+	defer func() { slices.Reverse(lines) }()
 	size := 0
 	for _, entry := range slices.Backward(log) {
-		of := linesOf(entry)
-		for _, l := range slices.Backward(of) {
+		for _, l := range slices.Backward(linesOf(entry)) {
 			if size += len(l) + 1; len(lines) == maxLogLines || size > maxLogBytes {
-				slices.Reverse(lines)
-				return lines, false
+				return lines
 			}
 			lines = append(lines, l)
 		}
 	}
-	slices.Reverse(lines)
-	return lines, true
+	return lines
 }
 
 func linesOf(entry delivery.LogLine) []string {

@@ -129,7 +129,9 @@ func (t *tags) text(b *strings.Builder, line string, n int) {
 		if r == '<' {
 			if m := tag.FindStringSubmatch(line[i:]); m != nil && t.take(m[1] == "/", m[2]) {
 				b.WriteString(m[0])
-				i += len(m[0])
+				if i += len(m[0]); strings.HasPrefix(line[i:], "/") {
+					b.WriteString(nothing)
+				}
 				continue
 			}
 		}

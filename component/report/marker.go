@@ -40,9 +40,8 @@ type marker struct {
 	Pipeline int64     `json:"pipeline,omitempty"`
 	Job      int64     `json:"job,omitempty"`
 	SHA      string    `json:"sha,omitempty"`
-	At       time.Time `json:"at,omitzero"`     // when what it says was true
-	Digest   string    `json:"digest"`          // of the facts in the visible text
-	Title    string    `json:"title,omitempty"` // its heading, for the day it is outdated
+	At       time.Time `json:"at,omitzero"` // when what it says was true
+	Digest   string    `json:"digest"`      // of the facts in the visible text
 	Failed   bool      `json:"failed,omitempty"`
 	Hidden   bool      `json:"hidden,omitempty"` // folded away, newer ones follow
 	Series   bool      `json:"series,omitempty"` // one of many, never edited by a later run

@@ -35,8 +35,9 @@ import (
 //	on-failure      no note until something fails; then as update. When the result
 //	                turns to failed again, the note is made anew, so it is mailed.
 //	thread          a thread that must be resolved, when something fails; resolved
-//	                when it works, opened again when it fails again. A thread that
-//	                a person opened again after success is left open.
+//	                when it works, opened again when it fails again, which GitLab
+//	                shows but does not mail. A thread that a person opened again
+//	                after success is left open.
 //
 // The same facts as before are not written again: a duration, a link to the run
 // and the last line are no facts.
@@ -74,7 +75,6 @@ func newNoteWriter(c Config, gl *gitlab.Client, ev delivery.Event, o Options) *n
 func (w *noteWriter) Write(ctx context.Context, outcomes []delivery.Outcome, problems []*delivery.Fault) (noteResult, error) {
 	failed := slices.ContainsFunc(outcomes, delivery.Outcome.Failing)
 	d := w.draft(kindNote, w.c.Name, failed)
-	d.Title = cut(heading(w.ev, w.c.Name, outcomes), 300)
 	d.Digest = digest(facts(w.ev, w.c.Name, outcomes, problems))
 	d.text = Render(w.ev, w.c.Name, w.o.Version, outcomes, problems, w.o.Now())
 	return w.write(ctx, d)
@@ -93,7 +93,6 @@ func (w *noteWriter) WriteText(ctx context.Context, key, text string, failed boo
 		key = w.c.Name
 	}
 	d := w.draft(kindText, key, failed)
-	d.Title = "The note " + code(cut(key, 100)) + " · " + where(w.ev)
 	d.Digest = digest(text + fmt.Sprint(failed))
 	d.text = text + "\n\n" + footer(w.ev, w.o.Version, w.o.Now()) + "\n"
 	return w.write(ctx, d)

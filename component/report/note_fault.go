@@ -44,17 +44,16 @@ func (w *noteWriter) explain(ctx context.Context, err error) error {
 	return delivery.Permanent(f)
 }
 
-// refusal is why a bot that was let in may not write: what the merge request says
-// of itself, else the usual reasons.
+// refusal is why a bot that was let in may not write, as far as the merge request
+// tells.
 func (w *noteWriter) refusal(ctx context.Context, name string) (summary, cause, remedy string) {
-	const or = ", or set REMORA_NOTE=off"
+	const role = "give the bot of REMORA_GITLAB_TOKEN (scope api) the role Developer in that project, or set REMORA_NOTE=off"
 	mr, err := w.gl.MergeRequest(ctx, w.project(), w.ev.MergeRequest.IID)
-	switch {
-	case err == nil && mr.DiscussionLocked:
-		return "discussion locked", "the discussion of " + name + " is locked, and the bot is no member who may write there", "unlock it" + or
-	case err == nil && (mr.State == "merged" || mr.State == "closed"):
-		return "note refused", name + " is " + mr.State + ", and GitLab takes no note from the bot there", "nothing is to be done if that is as it should be; else give the bot of REMORA_GITLAB_TOKEN the role Developer"
+	if err == nil && mr.DiscussionLocked {
+		return "discussion locked", "the discussion of " + name + " is locked, and the bot is no member who may write there", "unlock it; or " + role
 	}
-	return "note refused", "the bot may not write on " + name + ": it lacks the role, or the project is archived",
-		"give the bot of REMORA_GITLAB_TOKEN the role Developer in that project" + or
+	if err == nil && mr.State != "opened" {
+		name += ", which is " + mr.State
+	}
+	return "note refused", "the bot may not write on " + name + ": it lacks the role or the scope, or the project is archived", role
 }

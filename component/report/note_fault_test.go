@@ -56,11 +56,11 @@ func TestN11ARefusalIsOneProblemAndNoRetry(t *testing.T) {
 			d.git.AddMember(42, d.scene.Bot.ID, gitlabtest.Reporter)
 			d.git.ChangeMergeRequest(42, 7, func(m *gitlabtest.MergeRequest) { m.Locked = true })
 			d.git.Fail("POST /notes", gitlabtest.Answer{Code: 403, Body: `{"message":"403 Forbidden"}`})
-		}, []string{"discussion locked", "unlock it"}},
+		}, []string{"discussion locked", "unlock it", "Developer"}},
 		{"merged", func(d *desk) {
 			d.git.ChangeMergeRequest(42, 7, func(m *gitlabtest.MergeRequest) { m.State = "merged" })
 			d.git.Fail("POST /notes", gitlabtest.Answer{Code: 403, Body: `{"message":"403 Forbidden"}`})
-		}, []string{"is merged"}},
+		}, []string{"note refused", "which is merged"}},
 		{"archived", func(d *desk) { d.git.Archive(42) }, []string{"note refused", "archived", "REMORA_GITLAB_TOKEN"}},
 	}
 	for _, c := range cases {
@@ -120,6 +120,15 @@ func TestALostAnswerMakesNoDuplicate(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAnEarlierNoteIsNotTakenForTheOneThatWasLost(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "new")
+	d.want("created", 1, notFound())
+	d.git.Fail("POST ", gitlabtest.Answer{Code: 502})
+	d.want("created", 2, pushed())
+	d.shows("Sync failed", "Sync done")
 }
 
 func TestAGitLabThatStaysDownIsGivenUp(t *testing.T) {

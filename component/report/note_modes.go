@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"gitlab.com/remora-ci/remora/component/delivery"
+	"strings"
 )
 
 // another writes one more note if there is something new to say, then does with
@@ -33,13 +32,17 @@ func (w *noteWriter) another(ctx context.Context, d draft) (noteResult, error) {
 	if err != nil {
 		return noteResult{}, err
 	}
+	r := w.result(noteCreated, made)
 	if w.c.Note == NoteNew {
-		return w.result(noteCreated, made), nil
+		return r, nil
 	}
-	if own, err = w.own(ctx, d.key); err == nil {
-		err = w.tidy(ctx, own, d, made)
+	if own, err = w.own(ctx, d.key); err != nil {
+		return r, err
 	}
-	return w.result(noteCreated, made), err
+	if last, _ := latest(own); last.newer(d.marker) {
+		r = w.result(noteStale, last.id)
+	}
+	return r, w.tidy(ctx, own, d, made)
 }
 
 // latest is the note of the latest run that is not folded away.
@@ -78,26 +81,26 @@ func (w *noteWriter) tidy(ctx context.Context, own []ownNote, d draft, kept int6
 
 // hide folds a note of ours: what it said is kept behind the word outdated.
 func (w *noteWriter) hide(ctx context.Context, n ownNote) error {
-	n.Hidden = true
-	err := w.update(ctx, n.id, outdated(n.marker))
+	said, err := w.gl.NoteBody(ctx, w.project(), w.ev.MergeRequest.IID, n.id)
+	if err == nil {
+		err = w.update(ctx, n.id, outdated(n.marker, said))
+	}
 	if isGone(err) {
 		return nil
 	}
 	return err
 }
 
-// outdated is the note that is left of m. Its title was written by us, but
-// others may edit our notes, so it is made safe again.
-func outdated(m marker) string {
-	m.Hidden, m.Title = true, cut(inline(m.Title), 300)
-	said := m.Title
-	if m.SHA != "" && said == "" {
-		said = "at " + code(delivery.ShortSHA(m.SHA))
-	}
+// outdated is a note whose text is folded away. The text was written by us, but
+// others may edit our notes, so it is made inert again.
+func outdated(m marker, said string) string {
+	m.Hidden = true
+	_, text, _ := strings.Cut(said, "\n")
+	summary := "Outdated: a newer note follows"
 	if m.Pipeline != 0 {
-		said += fmt.Sprintf(" (pipeline %d)", m.Pipeline)
+		summary += fmt.Sprintf(" (this one is of pipeline %d)", m.Pipeline)
 	}
-	return m.String() + "\n" + folded("Outdated: a newer note follows", "It said: "+said) + "\n"
+	return m.String() + "\n" + folded(summary, inert(text)) + "\n"
 }
 
 // onFailure keeps one note from the first failure on. It is made anew when the

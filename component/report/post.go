@@ -104,7 +104,7 @@ func (p *place) status(name string, m message) gitlab.Status {
 // place.
 func (a *attempt) settle(got gitlab.Status, shows state) {
 	p, s := a.p, a.s
-	p.proven = true
+	p.proven, p.tired = true, 0
 	if p.pipeline == 0 {
 		p.pipeline = got.PipelineID
 	}
@@ -179,7 +179,7 @@ func (a *attempt) afterFault(ctx context.Context) (again bool) {
 // name is final and, as a rule, says something else; if it says the same, what
 // is shown is right.
 func (a *attempt) isThis(found gitlab.Status) bool {
-	if state(found.State) != a.m.state || a.p.pipeline == 0 && a.p.ref != "" && found.Ref != a.p.ref {
+	if state(found.State) != a.m.state {
 		return false
 	}
 	return !a.m.state.final() || a.id != 0 && found.ID == a.id || found.Description == a.m.description
@@ -224,19 +224,29 @@ func (a *attempt) isShown(ctx context.Context) bool {
 
 // look reads the newest status of the row's name back.
 func (a *attempt) look(ctx context.Context) (gitlab.Status, bool, error) {
-	return newest(ctx, a.s.gl, a.p.project, a.p.sha, a.r.name, a.p.pipeline)
+	return a.p.newest(ctx, a.s.gl, a.r.name)
 }
 
-func newest(ctx context.Context, gl *gitlab.Client, p gitlab.Project, sha, name string, pipeline int64) (found gitlab.Status, ok bool, err error) {
-	for st, err := range gl.Statuses(ctx, p, sha, name) {
+// newest reads the newest status of a name, of those that can be ours.
+func (p *place) newest(ctx context.Context, gl *gitlab.Client, name string) (found gitlab.Status, ok bool, err error) {
+	for st, err := range gl.Statuses(ctx, p.project, p.sha, name) {
 		if err != nil {
 			return gitlab.Status{}, false, err
 		}
-		if st.Name == name && st.ID > found.ID && (pipeline == 0 || st.PipelineID == 0 || st.PipelineID == pipeline) {
+		if st.Name == name && st.ID > found.ID && p.holds(st) {
 			found, ok = st, true
 		}
 	}
 	return found, ok, nil
+}
+
+// holds says whether a status is in the pipeline of p or, as long as that is not
+// known, in one of its ref: another merge request may have the same commit.
+func (p *place) holds(st gitlab.Status) bool {
+	if p.pipeline != 0 {
+		return st.PipelineID == 0 || st.PipelineID == p.pipeline
+	}
+	return p.ref == "" || st.Ref == p.ref
 }
 
 // findAnew drops a pipeline that GitLab does not know for the commit, once.
@@ -338,6 +348,6 @@ func (a *attempt) note(op string, author int64) {
 
 func (a *attempt) write(e entry) {
 	if err := a.s.journal.add(e); err != nil {
-		a.s.tell(journalFault(a.s.o.Journal, err))
+		a.s.tellAside(err)
 	}
 }

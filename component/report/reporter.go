@@ -76,8 +76,8 @@ func (r *Reporter) Close(ctx context.Context, outcomes []delivery.Outcome) Resul
 			r.sender.finish(ctx, o)
 		}
 		r.result = r.finishStatuses(ctx)
-		r.writeNote(ctx, func(w *noteWriter) (noteResult, error) {
-			return w.Write(ctx, outcomes, slices.Clone(r.result.Problems))
+		r.writeNote(func(w *noteWriter) (noteResult, error) {
+			return w.Write(ctx, outcomes, slices.Clone(r.sender.problems.list))
 		})
 	case r.c.Report != ReportOff:
 		r.result.Problems = []*delivery.Fault{noToken()}
@@ -97,7 +97,7 @@ func (r *Reporter) finishStatuses(ctx context.Context) Result {
 	s.close(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Result{Statuses: s.shown, Problems: s.problems.list}
+	return Result{Statuses: s.shown, Problems: slices.Concat(s.problems.list, s.aside.list)}
 }
 
 func (r *Reporter) hasNote() bool {
@@ -106,7 +106,7 @@ func (r *Reporter) hasNote() bool {
 
 // writeNote writes the note if there is to be one, and puts what came of it into
 // the result.
-func (r *Reporter) writeNote(ctx context.Context, write func(*noteWriter) (noteResult, error)) {
+func (r *Reporter) writeNote(write func(*noteWriter) (noteResult, error)) {
 	if !r.hasNote() {
 		return
 	}
@@ -115,7 +115,20 @@ func (r *Reporter) writeNote(ctx context.Context, write func(*noteWriter) (noteR
 		r.result.Note, r.result.NoteURL = note.Action, note.URL
 	}
 	if err != nil {
-		r.result.Problems = append(r.result.Problems, noteFault(err))
+		all := problems{}
+		for _, f := range append(r.result.Problems, noteFault(err)) {
+			all.add(f) // a bad token was told by the statuses already
+		}
+		r.result.Problems = all.list
+	}
+}
+
+// noMergeRequest is told to those who asked for a note by name.
+func noMergeRequest() *delivery.Fault {
+	return &delivery.Fault{
+		Summary: "no note",
+		Cause:   "no merge request is known that the note could stand on",
+		Remedy:  "run the job in a merge request's pipeline, or name it with --merge-request-iid",
 	}
 }
 

@@ -183,3 +183,16 @@ func TestReporterKeepsTimeForTheNote(t *testing.T) {
 	s.told(got, "no time left")
 	s.same("note", got.Note, "created")
 }
+
+func TestReporterTellsWhyThereIsNoNote(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.config.Note = report.NoteUpdate
+	s.git.Fail("GET /notes", gitlabtest.Answer{Code: 403, Body: `{"message":"403 Forbidden"}`})
+	got := s.close(s.reporter(), succeeded("a"))
+	s.same("note", got.Note, "")
+	s.same("statuses", got.Statuses, 1)
+	if len(got.Problems) != 1 || got.Problems[0].Remedy == "" {
+		t.Errorf("got problems %v, want one with a remedy", got.Problems)
+	}
+}

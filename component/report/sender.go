@@ -29,7 +29,8 @@ type sender struct {
 	closing  bool
 	running  bool
 	problems problems
-	shown    int // rows that GitLab shows
+	aside    problems // what no merge request needs to know
+	shown    int      // rows that GitLab shows
 
 	// Only the goroutine uses these, and who closes the sender after its end.
 	journal *journal
@@ -47,7 +48,7 @@ func newSender(c Config, gl *gitlab.Client, ev delivery.Event, o Options) *sende
 	s.work.L = &s.mu
 	journal, err := openJournal(o.Journal)
 	if err != nil {
-		s.problems.add(journalFault(o.Journal, err))
+		s.tellAside(err)
 	}
 	s.journal = journal
 	return s
@@ -287,7 +288,7 @@ func (s *sender) close(ctx context.Context) {
 		s.cancel()
 	}
 	if err := s.journal.close(); err != nil {
-		s.tell(journalFault(s.o.Journal, err))
+		s.tellAside(err)
 	}
 }
 
@@ -295,6 +296,13 @@ func (s *sender) tell(f *delivery.Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.problems.add(f)
+}
+
+// tellAside tells a fault of the journal.
+func (s *sender) tellAside(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aside.add(journalFault(s.o.Journal, err))
 }
 
 // pause waits before the given try, counted from 1; false if there is no time.

@@ -53,8 +53,11 @@ func Post(ctx context.Context, c Config, gl *gitlab.Client, ev delivery.Event, o
 	r.sender.single = true
 	r.sender.say(ctx, s.Name, message{state: state(s.State), description: clamp(s.Description), url: link(append([]string{s.URL}, addressOf(ev)...)...)})
 	r.result = r.finishStatuses(ctx)
+	if s.NoteText != "" && r.ev.MergeRequest == nil {
+		r.result.Problems = append(r.result.Problems, noMergeRequest())
+	}
 	if s.NoteText != "" {
-		r.writeNote(ctx, func(w *noteWriter) (noteResult, error) {
+		r.writeNote(func(w *noteWriter) (noteResult, error) {
 			return w.WriteText(ctx, s.Name, s.NoteText, state(s.State) == failed)
 		})
 	}

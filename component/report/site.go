@@ -62,7 +62,7 @@ func newSite(places ...*place) *site {
 // run there, and the one that shows the merge request. Where the pipeline is
 // known, its own project comes first.
 func sitesOf(c Config, ev delivery.Event) []*site {
-	if c.Report == ReportOff || c.Report == ReportNote || ev.Deleted || delivery.ZeroSHA(ev.SHA) {
+	if c.Report == ReportOff || c.Report == ReportNote || ev.Deleted || delivery.ZeroSHA(ev.SHA) || home(ev).project == "" {
 		return nil
 	}
 	if ev.Pipeline == nil || ev.Pipeline.ID == 0 {

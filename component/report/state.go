@@ -61,7 +61,7 @@ type row struct {
 	generation int
 	attempt    int      // the highest whose end was told
 	goal       state    // the highest that was asked for in this generation
-	sent       state    // what GitLab shows, as far as it is known
+	sent       state    // what GitLab shows of this generation, as far as it is known
 	want       *message // the newest that was not sent
 	queued     bool
 	closed     bool // in this generation nothing more can be shown
@@ -102,9 +102,14 @@ func (r *row) finish(attempt int, m message) bool {
 	return true
 }
 
+// renew begins a generation. A status that is still open in GitLab goes on in it;
+// one that has ended is followed by a new one.
 func (r *row) renew() {
 	r.generation++
-	r.goal, r.sent, r.want, r.closed, r.id = none, none, nil, false, 0
+	r.goal, r.want, r.closed = none, nil, false
+	if r.sent.final() {
+		r.sent, r.id = none, 0
+	}
 }
 
 // next is what must be sent now, if anything: never what is shown already, never
@@ -118,11 +123,12 @@ func (r *row) next() (message, bool) {
 	return *m, true
 }
 
-// shown notes that GitLab shows s, unless a newer generation began meanwhile. It
-// says whether this is the first that GitLab shows of the row at all.
+// shown notes that GitLab shows s. It says whether this is the first that GitLab
+// shows of the row at all. The end of an earlier generation is none of this one's.
 func (r *row) shown(generation int, s state, id int64) (first bool) {
 	first, r.counted = !r.counted, true
-	if generation != r.generation {
+	if generation != r.generation && s.final() {
+		r.sent, r.id = none, 0
 		return first
 	}
 	r.sent = s

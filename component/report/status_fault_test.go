@@ -111,6 +111,27 @@ var faultCases = map[string]func(*stage){
 			s.Errorf("got %d pages read, want 3", n)
 		}
 	},
+	"a step that GitLab refuses for no plain reason is looked at": func(s *stage) {
+		refusal := gitlabtest.Answer{Code: 400, After: true, Body: `{"message":"Cannot transition status via :drop from :created"}`}
+		s.git.Fail("POST /statuses/", refusal)
+		s.told(s.close(s.reporter(), broken("direktiv")))
+		s.same("posts", len(s.posts()), 1)
+	},
+	"a step that GitLab refuses and does not show is told": func(s *stage) {
+		s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 400, Body: `{"message":"Cannot transition status via :success from :manual"}`})
+		s.told(s.close(s.reporter(), succeeded("direktiv")), "does not let the status")
+		s.same("posts", len(s.posts()), 1)
+	},
+	"while the status cannot be read back it is not sent again": func(s *stage) {
+		s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 500})
+		var denied []gitlabtest.Answer
+		for range 3 {
+			denied = append(denied, gitlabtest.Answer{Code: 403})
+		}
+		s.git.Fail("GET /statuses", denied...)
+		s.told(s.close(s.reporter(), succeeded("direktiv")), "GitLab is well")
+		s.same("posts", len(s.posts()), 1)
+	},
 	"a server that stays down is told once, and nothing is sent for ever": func(s *stage) {
 		var down []gitlabtest.Answer
 		for range 20 {

@@ -94,6 +94,23 @@ var forkCases = map[string]func(*stage){
 		s.told(s.close(r, succeeded("direktiv")))
 		s.same("asked", s.asked(), []string{"43 2001 201", "43 2001 502", "43 2001 502", "43 2001 502", "43 2001 502", fmt.Sprintf("42 %d 201", pl.ID)})
 	},
+	"a fork's branch pipeline knows the parent by its path alone": func(s *stage) {
+		sha := s.fork(0)
+		pl := s.git.AddPipeline(42, gitlabtest.Pipeline{SHA: sha, Ref: "refs/merge-requests/9/head", Source: "merge_request_event", MergeRequest: 9})
+		s.ev.MergeRequest = &delivery.MergeRequest{IID: 9, ProjectPath: "acme/app", SourceBranch: "patch"}
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		posts := s.git.Requests("POST /statuses/")
+		s.same("posts", len(posts), 2)
+		s.same("path of the last", posts[1].Path, "/projects/acme/app/statuses/"+sha)
+		s.same("pipeline of the last", s.body(posts[1])["pipeline_id"], any(float64(pl.ID)))
+	},
+	"the source is asked first if the source is asked for, each with its own pipeline": func(s *stage) {
+		sha := s.fork(0)
+		s.git.AddPipeline(42, gitlabtest.Pipeline{ID: 2002, SHA: sha, Ref: "refs/merge-requests/9/head", Source: "merge_request_event", MergeRequest: 9})
+		s.ev.Project, s.ev.Pipeline.ID, s.config.StatusOn = delivery.Project{ID: 42, Path: "acme/app"}, 2002, report.OnSource
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("asked", s.asked(), []string{"43 2001 403", "42 2002 201"})
+	},
 	"a revoked token is no matter of the fork": func(s *stage) {
 		s.fork(gitlabtest.Developer)
 		s.git.AddToken(s.scene.Bot.ID, s.scene.Token, gitlabtest.Revoked)

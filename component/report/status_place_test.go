@@ -145,6 +145,62 @@ var placeCases = map[string]func(*stage){
 		}
 		s.same("refused posts", refused, 1)
 	},
+	"S13 an archived pipeline is not found again": func(s *stage) {
+		s.ev.MergeRequest = nil
+		s.ev.Pipeline.ID = s.git.AddPipeline(42, gitlabtest.Pipeline{SHA: s.scene.SHA, Ref: "feature", Archived: true}).ID
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("ref", s.git.Statuses(42, s.scene.SHA)[0].Ref, "feature")
+		s.same("posts", s.posts(), []string{"sync/direktiv success 404", "sync/direktiv success 201"})
+	},
+	"S13 an archived pipeline of the merge request gives way to one that is not": func(s *stage) {
+		s.ev.Pipeline.ID = s.git.AddPipeline(42, gitlabtest.Pipeline{
+			SHA: s.scene.SHA, Ref: s.scene.Pipeline.Ref, Source: "merge_request_event", MergeRequest: 7, Archived: true}).ID
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+		s.same("posts", s.posts(), []string{"sync/direktiv success 404", "sync/direktiv success 201"})
+	},
+	"the source commit has the pipeline if that runs on it": func(s *stage) {
+		s.config.StatusOn = report.OnSource
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+		s.same("requests", len(s.git.Requests()), 1)
+	},
+	"a project that is known by its path alone is named so": func(s *stage) {
+		s.ev.Project.ID, s.ev.MergeRequest = 0, nil
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+	},
+	"an event without a project is not reported": func(s *stage) {
+		s.ev.Project = delivery.Project{}
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("requests", len(s.git.Requests()), 0)
+	},
+	"a merge request that cannot be read leaves the commit's last pipeline": func(s *stage) {
+		s.outside()
+		s.git.Fail("GET /merge_requests/7", gitlabtest.Answer{Code: 403})
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+	},
+	"a commit that cannot be read goes by its ref at once": func(s *stage) {
+		s.outside()
+		s.ev.MergeRequest = nil
+		s.git.Fail("GET /repository/commits/", gitlabtest.Answer{Code: 403})
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("ref", s.git.Statuses(42, s.scene.SHA)[0].Ref, "feature")
+		s.same("requests", len(s.git.Requests()), 2)
+	},
+	"after a lost answer a status in another pipeline is not taken for ours": func(s *stage) {
+		s.outside()
+		s.ev.MergeRequest = nil
+		s.git.AddStatus(42, gitlabtest.Status{SHA: s.scene.SHA, Ref: s.scene.Pipeline.Ref, Name: "sync/direktiv", State: "running", PipelineID: 1001, UserID: s.scene.Bot.ID})
+		s.git.Fail("GET /repository/commits/", gitlabtest.Answer{Code: 403})
+		s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 502})
+		r := s.reporter()
+		r.Open(s.Context(), []string{"direktiv"})
+		s.until("second post", func() bool { return len(s.git.Requests("POST /statuses/")) > 1 })
+		s.told(s.close(r, succeeded("direktiv")))
+		s.same("ref", s.git.Statuses(42, s.scene.SHA)[1].Ref, "feature")
+	},
 	"S28 a tag has its status in the pipeline of the tag": func(s *stage) {
 		s.outside()
 		s.ev.MergeRequest = nil

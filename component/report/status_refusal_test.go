@@ -7,12 +7,13 @@ import (
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
+	"gitlab.com/remora-ci/remora/component/report"
 )
 
 // refusalCases are about what GitLab does not take.
 var refusalCases = map[string]func(*stage){
 	"S17 a protected branch is one refusal with advice and no retry": func(s *stage) {
-		s.ev.MergeRequest = nil
+		s.config.Note = report.NoteUpdate
 		pl := s.git.AddPipeline(42, gitlabtest.Pipeline{SHA: s.scene.SHA, Ref: "feature"})
 		s.ev.Pipeline.ID = pl.ID
 		s.git.Protect(42, "feature")
@@ -21,6 +22,9 @@ var refusalCases = map[string]func(*stage){
 		got := s.close(r, succeeded("direktiv"), broken("mirror"))
 		s.told(got, "if feature is protected")
 		s.same("statuses", got.Statuses, 0)
+		if notes := s.git.Notes(42, 7); len(notes) != 1 || !strings.Contains(notes[0].Body, "is protected") {
+			s.Errorf("got notes without the advice: %+v", notes)
+		}
 		s.same("posts", s.posts(), []string{"sync/direktiv running 403"})
 	},
 	"S18 a description of emoji is cut to 255 runes": func(s *stage) {
@@ -131,6 +135,7 @@ var refusalCases = map[string]func(*stage){
 		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
 	},
 	"a revoked token is told once": func(s *stage) {
+		s.config.Note = report.NoteUpdate
 		s.git.AddToken(s.scene.Bot.ID, s.scene.Token, gitlabtest.Revoked)
 		r := s.reporter()
 		r.Open(s.Context(), []string{"a", "b"})

@@ -104,6 +104,9 @@ var stepCases = map[string]func(*stage){
 		r := s.reporter()
 		s.opened(r, "direktiv")
 		r.Finish(s.Context(), succeeded("direktiv"))
+		s.until("success", func() bool {
+			return len(s.shows(42, s.scene.SHA)) == 1 && s.git.Statuses(42, s.scene.SHA)[0].State == "success"
+		})
 		r.Finish(s.Context(), succeeded("direktiv"))
 		s.close(r, succeeded("direktiv"))
 		s.close(r, succeeded("direktiv"))
@@ -136,6 +139,54 @@ var stepCases = map[string]func(*stage){
 		r.Finish(s.Context(), broken("direktiv"))
 		s.told(s.close(r, second))
 		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+	},
+	"S29 an answer to the first attempt that comes late is not taken for the second": func(s *stage) {
+		arrived, hold := make(chan struct{}), make(chan struct{})
+		s.git.WhileLeased(func(r gitlabtest.Request) {
+			if strings.Contains(r.Body, `"failed"`) {
+				close(arrived)
+				<-hold
+			}
+		})
+		r := s.reporter()
+		r.Finish(s.Context(), broken("direktiv"))
+		<-arrived
+		r.Open(s.Context(), []string{"direktiv"})
+		close(hold)
+		second := succeeded("direktiv")
+		second.Attempt = 2
+		s.told(s.close(r, second))
+		s.same("shown", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+	},
+	"S29 a second attempt goes on with the open status of the first": func(s *stage) {
+		arrived, hold := make(chan struct{}, 1), make(chan struct{})
+		s.git.WhileLeased(func(r gitlabtest.Request) {
+			if strings.Contains(r.Body, `"running"`) {
+				arrived <- struct{}{}
+				<-hold
+			}
+		})
+		r := s.reporter()
+		r.Open(s.Context(), []string{"direktiv"})
+		<-arrived
+		r.Finish(s.Context(), broken("direktiv"))
+		r.Open(s.Context(), []string{"direktiv"})
+		close(hold)
+		second := succeeded("direktiv")
+		second.Attempt = 2
+		s.told(s.close(r, second))
+		s.same("posts", s.posts(), []string{"sync/direktiv running 201", "sync/direktiv success 201"})
+	},
+	"S29 the end of the first attempt is not taken for that of the second after a lost answer": func(s *stage) {
+		first, second := broken("direktiv"), broken("direktiv")
+		second.Attempt, second.Err = 2, delivery.Permanent(&delivery.Fault{Summary: "token refused"})
+		r := s.reporter()
+		r.Finish(s.Context(), first)
+		s.until("first end", func() bool { return len(s.shows(42, s.scene.SHA)) == 1 })
+		s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 502})
+		s.told(s.close(r, second))
+		s.same("posts", s.posts(), []string{"sync/direktiv failed 201", "sync/direktiv failed 502", "sync/direktiv failed 201"})
+		s.same("text", s.git.Statuses(42, s.scene.SHA)[1].Description, "token refused")
 	},
 	"S31 an optional failure does not block the merge request": func(s *stage) {
 		o := broken("direktiv")

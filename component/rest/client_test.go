@@ -116,10 +116,9 @@ func TestRetryAfterIsToldToTheCaller(t *testing.T) {
 
 func TestErrorsHoldNoSecret(t *testing.T) {
 	t.Parallel()
-	dead := httptest.NewServer(nil)
-	dead.Close()
+	const dead = "http://127.0.0.1:1" // a port that nobody gets
 	refusing, _ := serve(t, status(403))
-	for _, base := range []string{dead.URL, refusing, "http://user:" + canary + "@" + strings.TrimPrefix(dead.URL, "http://"), "http://[" + canary, "http://" + canary + "%zz/"} {
+	for _, base := range []string{dead, refusing, "http://user:" + canary + "@" + strings.TrimPrefix(dead, "http://"), "http://[" + canary, "http://" + canary + "%zz/"} {
 		_, err := client(t, rest.Config{Retries: -1}).Do(t.Context(), rest.Call{Method: "POST", URL: base + "/p?token=" + canary, Header: http.Header{"Authorization": {canary}}})
 		if err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("error is %v", err)
@@ -276,8 +275,7 @@ func TestFault(t *testing.T) {
 		code := map[string]int{"/401": 401, "/403": 403, "/404": 404, "/429": 429, "/400": 400, "/503": 503}[r.URL.Path]
 		w.WriteHeader(code)
 	})
-	dead := httptest.NewServer(nil)
-	dead.Close()
+	const dead = "http://127.0.0.1:1" // a port that nobody gets
 	for _, tt := range []struct {
 		url, summary, remedy string
 		state                delivery.State
@@ -288,7 +286,7 @@ func TestFault(t *testing.T) {
 		{url + "/400", "status 400", "", delivery.Failed},
 		{url + "/429", "rate limited", "", delivery.Retry},
 		{url + "/503", "status 503", "", delivery.Retry},
-		{dead.URL, "no connection", "X_URL", delivery.Retry},
+		{dead, "no connection", "X_URL", delivery.Retry},
 	} {
 		_, err := client(t, rest.Config{Retries: -1}).Do(t.Context(), rest.Call{Method: "GET", URL: tt.url})
 		err = rest.Fault(err, rest.Names{URL: "X_URL", Token: "X_TOKEN"})

@@ -69,17 +69,24 @@ func (c *call) authenticate() *reply {
 	case c.kind == Job && c.req.Header.Get("JOB-TOKEN") == "":
 		return refuse(unauthorized()) // it is no personal token
 	case c.kind == Job && (writes || !jobMayRead(c.req.URL.Path)):
-		return refuse(unauthorized())
-	case c.user == nil && writes:
+		c.user = nil // the route does not know job tokens
+	}
+	if c.user == nil && (writes || needsUser(c.req.URL.Path)) {
 		return refuse(unauthorized())
 	}
 	return nil
 }
 
+// needsUser says whether a route refuses to be read anonymously, whatever the
+// project.
+func needsUser(path string) bool {
+	return strings.Contains(path, "/notes") || strings.Contains(path, "/discussions") || strings.HasSuffix(path, "/statuses")
+}
+
 // jobMayRead says what a job token may read: merge requests, their notes, and
 // commits.
 func jobMayRead(path string) bool {
-	if strings.HasSuffix(path, "/discussions") || strings.Contains(path, "/award_emoji") || strings.HasSuffix(path, "/statuses") {
+	if strings.Contains(path, "/discussions") || strings.Contains(path, "/award_emoji") || strings.HasSuffix(path, "/statuses") {
 		return false
 	}
 	return strings.Contains(path, "/merge_requests") || strings.Contains(path, "/repository/commits/")
@@ -132,7 +139,7 @@ func (c *call) findMergeRequest() *reply {
 	}
 	c.mr = c.project.mrs[iid]
 	if c.mr == nil || !c.mayReadCode() {
-		return refuse(notFound("Merge Request"))
+		return refuse(missing())
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
+	"time"
 )
 
 // route is what is known of one method and path.
@@ -42,6 +44,9 @@ func invalid(what string) reply { return reply{code: 400, body: fields{"error": 
 
 func notFound(what string) reply { return message(404, "404 "+what+" Not Found") }
 
+// missing is the answer where GitLab looks a record up by its id.
+func missing() reply { return message(404, "404 Not found") }
+
 func forbidden() reply { return message(403, "403 Forbidden") }
 
 func unauthorized() reply { return message(401, "401 Unauthorized") }
@@ -54,9 +59,9 @@ func created(body any) reply { return reply{code: 201, body: body} }
 func (s *Server) serve(rt *route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		entry := s.read(r)
+		logged := new(entry)
 		s.mu.Lock()
-		index := len(s.log)
-		s.log = append(s.log, entry)
+		s.log = append(s.log, logged)
 		planned := s.planned(entry)
 		before := s.before
 		s.mu.Unlock()
@@ -64,13 +69,13 @@ func (s *Server) serve(rt *route) http.Handler {
 			before(entry)
 		}
 		if planned != nil && !planned.After && planned.effective() {
-			s.done(index, planned.Code)
+			s.done(logged, planned.Code)
 			planned.write(w, r)
 			return
 		}
 		answer := httptest.NewRecorder()
 		s.answer(rt, r, entry, answer)
-		s.done(index, answer.Code)
+		s.done(logged, answer.Code)
 		if planned != nil && planned.effective() {
 			planned.write(w, r)
 			return
@@ -84,19 +89,20 @@ func (s *Server) serve(rt *route) http.Handler {
 }
 
 // done records the code of an answer.
-func (s *Server) done(index, code int) {
+func (s *Server) done(logged *Request, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if index < len(s.log) {
-		s.log[index].Code = code
-	}
+	logged.Code = code
 }
 
 func (s *Server) answer(rt *route, r *http.Request, entry Request, w http.ResponseWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &call{Server: s, req: r, entry: entry}
-	out := c.run(rt)
+	out := c.throttled(w.Header())
+	if out == nil {
+		out = refuse(c.run(rt))
+	}
 	for k, v := range out.header {
 		w.Header()[k] = v
 	}
@@ -113,6 +119,28 @@ func (s *Server) answer(rt *route, r *http.Request, entry Request, w http.Respon
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(out.code)
 	_ = json.NewEncoder(w).Encode(out.body)
+}
+
+// throttled counts a call, and refuses it when there were too many.
+func (c *call) throttled(h http.Header) *reply {
+	l := &c.limits
+	if l.calls == 0 {
+		return nil
+	}
+	l.called++
+	reset := strconv.FormatInt(time.Now().Add(l.wait).Unix(), 10)
+	for name, v := range map[string]string{
+		"Limit": strconv.Itoa(l.calls), "Name": "throttle_authenticated_api", "Observed": strconv.Itoa(l.called),
+		"Remaining": strconv.Itoa(max(l.calls-l.called, 0)), "Reset": reset,
+	} {
+		h.Set("RateLimit-"+name, v)
+	}
+	if l.called <= l.calls {
+		return nil
+	}
+	l.called = 0
+	h.Set("Retry-After", strconv.Itoa(int(l.wait.Seconds())))
+	return &reply{code: http.StatusTooManyRequests, body: "Retry later\n"}
 }
 
 func (c *call) run(rt *route) reply {

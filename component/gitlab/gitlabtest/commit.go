@@ -58,13 +58,13 @@ func (c *call) mergeBase() reply {
 	case !c.params.given("refs"):
 		return invalid("refs is missing")
 	case len(refs) < 2:
-		return message(400, "400 Bad request - Provide at least 2 refs")
+		return message(400, "Provide at least 2 refs")
 	}
 	var shas []string
 	for _, ref := range refs {
 		sha, known := c.project.resolve(ref)
 		if !known {
-			return message(400, "400 Bad request - Could not find ref: "+ref)
+			return message(400, "Could not find ref: "+ref)
 		}
 		shas = append(shas, sha)
 	}

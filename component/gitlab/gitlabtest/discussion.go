@@ -70,7 +70,7 @@ func (c *call) showThread(notes []*Note) any {
 	for _, n := range notes {
 		shown = append(shown, c.showNote(n))
 	}
-	return fields{"id": notes[0].Discussion, "individual_note": len(notes) == 1 && !notes[0].Resolvable, "notes": shown}
+	return fields{"id": notes[0].Discussion, "individual_note": !notes[0].Resolvable, "notes": shown}
 }
 
 // thread finds the thread in the path.
@@ -93,6 +93,9 @@ func (c *call) getDiscussion() reply {
 
 func (c *call) postDiscussion() reply {
 	n, refused := c.write(Note{Resolvable: true})
+	if refused != nil && refused.code == 202 {
+		return created(fields{"id": "", "individual_note": false, "notes": []any{unwritten}})
+	}
 	if refused != nil {
 		return *refused
 	}
@@ -104,12 +107,19 @@ func (c *call) replyDiscussion() reply {
 	if refused != nil {
 		return *refused
 	}
-	n, refused := c.write(Note{Discussion: notes[0].Discussion, Resolvable: notes[0].Resolvable, Resolved: notes[0].Resolved})
+	n, refused := c.write(Note{Discussion: notes[0].Discussion})
+	if refused != nil && refused.code == 202 {
+		return created(unwritten)
+	}
 	if refused != nil {
 		return *refused
 	}
 	return created(c.showNote(n))
 }
+
+// unwritten is what a thread answers to quick actions alone, where a note
+// answers 202: a note that was not kept.
+var unwritten = fields{"id": nil, "type": "DiscussionNote", "body": "", "system": false, "resolvable": true}
 
 // resolveDiscussion needs a developer, or the author of the merge request.
 func (c *call) resolveDiscussion() reply {
@@ -122,10 +132,8 @@ func (c *call) resolveDiscussion() reply {
 		return invalid("resolved is invalid")
 	case refused != nil:
 		return *refused
-	case !c.mayComment() || c.level() < Developer && c.mr.AuthorID != c.user.ID:
+	case !notes[0].Resolvable, !c.mayComment(), c.level() < Developer && c.mr.AuthorID != c.user.ID:
 		return forbidden()
-	case !notes[0].Resolvable:
-		return message(400, "400 Bad request - Discussion is not resolvable")
 	}
 	c.mr.resolve(notes[0].Discussion, resolved)
 	return ok(c.showThread(notes))

@@ -12,7 +12,10 @@
 //	…
 //	s.Statuses(scene.Project.ID, scene.SHA)
 //
-// Nothing waits and nothing depends on the time of day: limits are reached by
-// count, and a post is in flight for as long as a hook given to
+// It does not know internal notes, positions in a diff, keyset paging, or any
+// route that Remora does not call.
+//
+// Nothing waits, and no answer but the reset of a rate limit depends on the time
+// of day: limits are reached by count, and a post is in flight for as long as a hook given to
 // [Server.WhileLeased] takes.
 package gitlabtest

@@ -64,13 +64,13 @@ func (s *Server) Requests(match ...string) []Request {
 	var out []Request
 	for _, r := range s.log {
 		for _, m := range match {
-			if method, part, _ := strings.Cut(m, " "); matches(r, method, part) {
-				out = append(out, r)
+			if method, part, _ := strings.Cut(m, " "); matches(*r, method, part) {
+				out = append(out, *r)
 				break
 			}
 		}
 		if len(match) == 0 {
-			out = append(out, r)
+			out = append(out, *r)
 		}
 	}
 	return out

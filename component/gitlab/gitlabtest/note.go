@@ -25,15 +25,23 @@ type Note struct {
 	Edits      int // times that its body was sent again
 }
 
-// AddNote adds a note as someone left it. A Discussion that exists is replied
-// to; with Resolvable a thread begins.
+// AddNote adds a note as someone left it. In a Discussion that exists it is a
+// reply; with Resolvable a thread begins.
 func (s *Server) AddNote(projectID, iid int64, n Note) Note {
 	s.in(projectID, func(p *project) { n = *s.addNote(p.mustMR(iid), n) })
 	return n
 }
 
+// addNote adds a note. A reply makes a thread of a single note, and leaves a
+// resolved thread resolved.
 func (s *Server) addNote(m *mergeRequest, n Note) *Note {
 	n.ID = s.id(n.ID)
+	for _, o := range m.notes {
+		if n.Discussion != "" && o.Discussion == n.Discussion {
+			o.Resolvable, n.Resolvable = true, true
+			n.Resolved = o.Resolved
+		}
+	}
 	if n.Discussion == "" {
 		sum := sha1.Sum(fmt.Appendf(nil, "discussion %d", n.ID))
 		n.Discussion = hex.EncodeToString(sum[:])
@@ -78,7 +86,7 @@ func (c *call) listNotes() reply {
 
 func (c *call) showNote(n *Note) fields {
 	var kind any
-	if n.Resolvable || c.mr.replies(n) {
+	if n.Resolvable {
 		kind = "DiscussionNote"
 	}
 	out := fields{
@@ -90,11 +98,6 @@ func (c *call) showNote(n *Note) fields {
 		out["resolved"] = n.Resolved
 	}
 	return out
-}
-
-// replies says whether n shares its thread with others.
-func (m *mergeRequest) replies(n *Note) bool {
-	return slices.ContainsFunc(m.notes, func(o *Note) bool { return o != n && o.Discussion == n.Discussion })
 }
 
 // write checks and adds a note as the API does: refusals, limits, then quick
@@ -158,7 +161,7 @@ func (c *call) note() (*Note, *reply) {
 			return n, nil
 		}
 	}
-	return nil, refuse(notFound("Note"))
+	return nil, refuse(missing())
 }
 
 // mayEdit says whether the user may change a note: its author, or a maintainer.

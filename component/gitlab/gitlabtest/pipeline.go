@@ -19,36 +19,49 @@ func (s *Server) Pipelines(projectID int64) (out []Pipeline) {
 	return out
 }
 
-// choosePipeline finds the pipeline that a status lands in, or makes one.
-func (c *call) choosePipeline(sha string) (pl *Pipeline, fresh bool, refused *reply) {
+// choosePipeline finds the pipeline that a status lands in, or makes one. One
+// that is full takes no more, unless the status is in it already.
+func (c *call) choosePipeline(sha string) (*Pipeline, *reply) {
 	ref := c.params.text("ref")
+	asked := c.params.given("pipeline_id")
+	found := c.matching(sha, ref)
+	switch {
+	case found == nil && ref == "" && len(c.project.containing(sha)) == 0:
+		return nil, refuse(notFound("References for commit"))
+	case found == nil && asked:
+		return nil, refuse(notFound("Pipeline for pipeline_id, sha and ref"))
+	case found != nil && (!c.full(found) || c.openRow(found, c.statusName()) != nil):
+		return found, nil
+	case found != nil && asked:
+		return nil, refuse(message(422, "The number of jobs has exceeded the limit"))
+	case found != nil:
+		ref = found.Ref
+	case ref == "":
+		ref = c.project.containing(sha)[0]
+	}
+	if utf8.RuneCountInString(ref) > 255 {
+		return nil, refuse(message(400, fields{"ref": []string{"is too long (maximum is 255 characters)"}}))
+	}
+	return c.addPipeline(c.project, Pipeline{SHA: sha, Ref: ref, Source: "external", Status: "pending", UserID: c.user.ID}), nil
+}
+
+// matching is the newest pipeline of the commit, with the ref and the id if they
+// are given.
+func (c *call) matching(sha, ref string) *Pipeline {
 	id, _ := c.params.number("pipeline_id")
 	seen := 0
 	for _, pl := range slices.Backward(c.project.pipelines) {
 		if pl.SHA != sha || pl.Archived {
 			continue
 		}
-		if seen++; seen > recentPipelines {
-			break
+		if seen++; id == 0 && seen > recentPipelines {
+			return nil
 		}
 		if (ref == "" || pl.Ref == ref) && (id == 0 || pl.ID == id) {
-			return pl, false, nil
+			return pl
 		}
 	}
-	if c.params.given("pipeline_id") {
-		return nil, false, refuse(notFound("Pipeline for pipeline_id, sha and ref"))
-	}
-	if ref == "" {
-		branches := c.project.containing(sha)
-		if len(branches) == 0 {
-			return nil, false, refuse(notFound("References for commit"))
-		}
-		ref = branches[0]
-	}
-	if utf8.RuneCountInString(ref) > 255 {
-		return nil, false, refuse(message(400, fields{"ref": []string{"is too long (maximum is 255 characters)"}}))
-	}
-	return c.addPipeline(c.project, Pipeline{SHA: sha, Ref: ref, Source: "external", Status: "pending", UserID: c.user.ID}), true, nil
+	return nil
 }
 
 // restate gives an external pipeline the state that its statuses make.

@@ -25,16 +25,19 @@ var commandLine = regexp.MustCompile(`^/([A-Za-z_]+)(?:[ \t]+(.*))?$`)
 
 // extract takes the quick actions out of a body, and gives what remains. Only
 // lines between a fence and its end are safe from it: quotes, tables, <details>
-// and an unclosed fence are not.
+// and an unclosed fence are not, and within a block of HTML, which goes on to
+// the next empty line, nothing is a fence.
 func extract(body string, user int64) (rest string, found []QuickAction) {
 	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(body), "\n")
 	var kept []string
+	block := html{}
 	for i := 0; i < len(lines); i++ {
-		if end := fenceEnd(lines, i); end > i {
+		if end := fenceEnd(lines, i); end > i && !block.open {
 			kept = append(kept, lines[i:end+1]...)
 			i = end
 			continue
 		}
+		block.read(lines[i])
 		m := commandLine.FindStringSubmatch(strings.TrimRight(lines[i], " \t"))
 		if m == nil || !slices.Contains(commands, strings.ToLower(m[1])) {
 			kept = append(kept, lines[i])
@@ -43,6 +46,30 @@ func extract(body string, user int64) (rest string, found []QuickAction) {
 		found = append(found, QuickAction{UserID: user, Command: strings.ToLower(m[1]), Args: m[2]})
 	}
 	return strings.Join(kept, "\n"), found
+}
+
+// html follows blocks of HTML as CommonMark knows them: a comment to its end,
+// another block to the next empty line.
+type html struct{ open, comment bool }
+
+var htmlStart = regexp.MustCompile(`^ {0,3}</?(?i:address|article|aside|blockquote|body|center|dd|details|dialog|div|dl|dt|figure|footer|form|h[1-6]|header|hr|html|li|main|nav|ol|p|pre|section|summary|table|tbody|td|tfoot|th|thead|tr|ul)(?:[\s/>]|$)`)
+
+func (h *html) read(line string) {
+	switch trimmed := strings.TrimSpace(line); {
+	case h.comment:
+		h.comment = !strings.Contains(line, "-->")
+	case strings.HasPrefix(trimmed, "<!--"):
+		h.comment = !strings.Contains(line, "-->")
+	case trimmed == "":
+		h.open = false
+		return
+	case htmlStart.MatchString(line):
+		h.open = true
+		return
+	default:
+		return
+	}
+	h.open = h.comment
 }
 
 // fenceEnd is the line that ends the fence that starts at line i; 0 if none

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Server is a GitLab. Its methods may be called while it serves.
@@ -22,7 +23,7 @@ type Server struct {
 	tokens   map[string]credential
 	projects map[int64]*project
 	leases   map[string]bool
-	log      []Request
+	log      []*Request
 	leaks    []string
 	faults   []*fault
 	limits   limits
@@ -37,6 +38,9 @@ type limits struct {
 	perTarget int // notes of one merge request
 	diff      int // files of one comparison
 	silent    bool
+	calls     int // of a window; 0: any number
+	called    int // in this window
+	wait      time.Duration
 }
 
 // TB is the part of testing.TB that [New] needs.
@@ -113,6 +117,12 @@ func (s *Server) LimitNotesPerMergeRequest(n int) { s.change(func(l *limits) { l
 // LimitDiff cuts comparisons after n files; silently, or with compare_timeout.
 func (s *Server) LimitDiff(n int, silent bool) {
 	s.change(func(l *limits) { l.diff, l.silent = n, silent })
+}
+
+// LimitCalls lets a user make n calls, tells in the headers of each answer how
+// many are left, and refuses the next with a Retry-After; then n more are allowed.
+func (s *Server) LimitCalls(n int, retryAfter time.Duration) {
+	s.change(func(l *limits) { l.calls, l.called, l.wait = n, 0, retryAfter })
 }
 
 func (s *Server) change(set func(*limits)) {

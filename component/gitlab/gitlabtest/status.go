@@ -30,10 +30,16 @@ func (s *Server) Statuses(projectID int64, sha string) (out []Status) {
 	return out
 }
 
-// AddStatus adds a status as another tool or user left it.
+// AddStatus adds a status as another tool or user left it. Without a Ref it has
+// that of its pipeline.
 func (s *Server) AddStatus(projectID int64, st Status) Status {
 	s.in(projectID, func(p *project) {
 		st.ID = s.id(st.ID)
+		for _, pl := range p.pipelines {
+			if pl.ID == st.PipelineID && st.Ref == "" {
+				st.Ref = pl.Ref
+			}
+		}
 		p.statuses = append(p.statuses, &st)
 	})
 	return st
@@ -51,9 +57,6 @@ func (c *call) postStatus() reply {
 	if c.level() < Developer || c.project.Archived {
 		return forbidden()
 	}
-	if _, known := c.project.commits[sha]; !known {
-		return notFound("Commit")
-	}
 	lease := c.project.Path + " " + sha
 	if c.leases[lease] {
 		return message(409, "Another update to this commit status is in progress")
@@ -65,51 +68,41 @@ func (c *call) postStatus() reply {
 		c.mu.Lock()
 	}
 	defer delete(c.leases, lease)
+	switch _, known := c.project.commits[sha]; {
+	case !known:
+		return notFound("Commit")
+	case c.params.text("state") == "":
+		return message(400, "State is required")
+	}
 	return c.setStatus(sha)
 }
 
 func (c *call) checkStatus() *reply {
-	state := c.params.text("state")
-	if state == "" {
-		return refuse(message(400, "State is required"))
-	}
-	if !has(states, state) {
+	if state := c.params.text("state"); state != "" && !has(states, state) {
 		return refuse(invalid("state does not have a valid value"))
 	}
-	for _, name := range []string{"pipeline_id", "coverage"} {
-		if _, fine := c.params.number(name); !fine && name == "pipeline_id" {
-			return refuse(invalid(name + " is invalid"))
-		}
+	if _, fine := c.params.number("pipeline_id"); !fine {
+		return refuse(invalid("pipeline_id is invalid"))
 	}
 	return nil
 }
 
 func (c *call) setStatus(sha string) reply {
-	pl, fresh, refused := c.choosePipeline(sha)
+	pl, refused := c.choosePipeline(sha)
 	if refused != nil {
 		return *refused
 	}
-	ref := c.params.text("ref")
-	if ref == "" {
-		ref = pl.Ref
-	}
+	ref, name := pl.Ref, c.statusName()
 	if c.project.protected[ref] && c.level() < Maintainer {
 		return forbidden() // a pipeline made for it stays behind
 	}
-	name := c.statusName()
 	if has(pl.Jobs, name) {
 		return message(400, fields{"name": []string{"has already been taken"}})
-	}
-	row := c.openRow(pl, ref, name)
-	if row == nil && !fresh && c.full(pl) {
-		if c.params.given("pipeline_id") {
-			return message(422, "The number of jobs has exceeded the limit")
-		}
-		pl = c.addPipeline(c.project, Pipeline{SHA: sha, Ref: ref, Source: "external", Status: "pending", UserID: c.user.ID})
 	}
 	if refused := c.invalidStatus(); refused != nil {
 		return *refused // and so does it here
 	}
+	row := c.openRow(pl, name)
 	built := row == nil
 	if built {
 		row = &Status{ID: c.id(0), SHA: sha, Ref: ref, Name: name, State: "created", PipelineID: pl.ID, UserID: c.user.ID}
@@ -138,9 +131,9 @@ func (c *call) statusName() string {
 
 // openRow is the row that a post updates: same pipeline, ref, name and user, and
 // not yet final.
-func (c *call) openRow(pl *Pipeline, ref, name string) *Status {
+func (c *call) openRow(pl *Pipeline, name string) *Status {
 	for _, st := range c.project.statuses {
-		if st.PipelineID == pl.ID && st.Ref == ref && st.Name == name && st.UserID == c.user.ID && !st.Retried &&
+		if st.PipelineID == pl.ID && st.Ref == pl.Ref && st.Name == name && st.UserID == c.user.ID && !st.Retried &&
 			(st.State == "pending" || st.State == "running") {
 			return st
 		}

@@ -243,7 +243,7 @@ func TestTooManyJobs(t *testing.T) {
 	s := gitlabtest.New(t)
 	sc := s.Populate()
 	s.LimitJobs(2)
-	for i, want := range []int{201, 422} {
+	for i, want := range []int{201, 422} { // the CI job and the first status fill it
 		body := object("state", "running", "name", fmt.Sprint(i), "pipeline_id", 1001)
 		check(t, ask(t, s, sc.Token, "POST", feature, body), want, "")
 	}

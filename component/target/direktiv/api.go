@@ -2,6 +2,7 @@ package direktiv
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -73,9 +74,20 @@ func (v *apiV2) logsPath(id string) string {
 }
 
 type processV2 struct {
-	ID        string    `json:"id"`
-	Status    string    `json:"status"`
-	CreatedAt time.Time `json:"createdAt"`
+	ID        string `json:"id"`
+	Status    string `json:"status"`
+	CreatedAt moment `json:"createdAt"`
+}
+
+// moment is a time that only explains: one in a form nobody knows is no reason to
+// refuse the answer that it stands in.
+type moment struct{ time.Time }
+
+func (m *moment) UnmarshalJSON(raw []byte) error {
+	if json.Unmarshal(raw, &m.Time) != nil {
+		m.Time = time.Time{}
+	}
+	return nil
 }
 
 var errNoID = errors.New("no id in the answer")
@@ -94,7 +106,7 @@ func (v *apiV2) list(ctx context.Context) ([]process, time.Time, error) {
 		if p.ID == "" {
 			return nil, time.Time{}, &broken{a, errNoID}
 		}
-		list = append(list, process{p.ID, p.Status, p.CreatedAt})
+		list = append(list, process{p.ID, p.Status, p.CreatedAt.Time})
 	}
 	return list, clock(a), nil
 }
@@ -131,10 +143,10 @@ type mirrorInfo struct {
 	Info       *oldMirror `json:"info"`
 	Activities struct {
 		Results []struct {
-			ID        string    `json:"id"`
-			Type      string    `json:"type"`
-			Status    string    `json:"status"`
-			CreatedAt time.Time `json:"createdAt"`
+			ID        string `json:"id"`
+			Type      string `json:"type"`
+			Status    string `json:"status"`
+			CreatedAt moment `json:"createdAt"`
 		} `json:"results"`
 	} `json:"activities"`
 }
@@ -154,24 +166,29 @@ func (l *apiLegacy) info(ctx context.Context) (*mirrorInfo, *rest.Answer, error)
 	return &in, a, nil
 }
 
-// list sorts by time itself: v0.7 and v0.8 differ in the order they send.
 func (l *apiLegacy) list(ctx context.Context) ([]process, time.Time, error) {
 	info, a, err := l.info(ctx)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
+	list, err := info.processes(a)
+	return list, clock(a), err
+}
+
+// processes are sorted here: v0.7 and v0.8 differ in the order they send.
+func (m *mirrorInfo) processes(a *rest.Answer) ([]process, error) {
 	var list []process
-	for _, p := range info.Activities.Results {
+	for _, p := range m.Activities.Results {
 		if p.ID == "" {
-			return nil, time.Time{}, &broken{a, errNoID}
+			return nil, &broken{a, errNoID}
 		}
 		// Locking and reconfiguring are listed too; only init and the syncs clone.
 		if p.Type == "" || p.Type == "init" || strings.Contains(p.Type, "sync") {
-			list = append(list, process{p.ID, p.Status, p.CreatedAt})
+			list = append(list, process{p.ID, p.Status, p.CreatedAt.Time})
 		}
 	}
 	sort.SliceStable(list, func(i, j int) bool { return list[i].created.Before(list[j].created) })
-	return list, clock(a), nil
+	return list, nil
 }
 
 func (l *apiLegacy) start(ctx context.Context) (string, *rest.Answer, error) {

@@ -37,6 +37,12 @@ func TestTheTokenIsSentAsDirektivAuthSays(t *testing.T) {
 	}
 }
 
+func TestALineBreakThatWasPastedAlongIsNotSent(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Key: canary})
+	wantDone(t, apply(t, target(t, srv.URL, func(c *config) { c.Token = canary + "\n" })))
+}
+
 func TestAutoAlsoSendsTheOldHeaderToTheLegacyAPI(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, direktivtest.Options{Generation: direktivtest.V07, Key: canary})
@@ -75,6 +81,24 @@ func TestAutoLearnsThatTheEnterpriseEditionWantsABearerToken(t *testing.T) {
 		if strings.HasSuffix(r.URI, "/status") && r.Header.Get("Authorization") != "" {
 			t.Error("the status page was asked with the token; it needs none")
 		}
+	}
+}
+
+func TestDeliveriesThatAreRefusedAtOnceLearnTheSame(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Enterprise: true, Key: canary, Generation: direktivtest.Main})
+	d := target(t, srv.URL, nil)
+	outcomes := make(chan delivery.Outcome)
+	for range 8 {
+		go func() { outcomes <- apply(t, d) }()
+	}
+	for range 8 {
+		if o := <-outcomes; o.State != delivery.Done {
+			t.Errorf("state = %q (%v), want done", o.State, o.Err)
+		}
+	}
+	if n := srv.Asked("GET /api/v2/status"); n != 1 {
+		t.Errorf("status was asked %d times, want once", n)
 	}
 }
 

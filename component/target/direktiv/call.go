@@ -25,7 +25,8 @@ type caller struct {
 	out   *rest.Client
 	scrub *delivery.Scrubber
 
-	asked      atomic.Bool // the edition, once
+	asking     chan struct{} // holds one token: whoever has it may ask and set asked
+	asked      bool
 	enterprise atomic.Bool
 }
 
@@ -34,16 +35,19 @@ func newCaller(c Config, out *rest.Client, more ...delivery.Secret) *caller {
 	if auth == "" {
 		auth = authAuto
 	}
-	return &caller{base: c.base(), token: delivery.Secret(strings.TrimSpace(c.Token.Reveal())), auth: auth, out: out,
-		scrub: delivery.NewScrubber(append(more, c.Token)...)}
+	asking := make(chan struct{}, 1)
+	asking <- struct{}{}
+	return &caller{base: c.base(), token: c.Token, auth: auth, out: out,
+		scrub: delivery.NewScrubber(append(more, c.Token)...), asking: asking}
 }
 
 func (c *caller) url(path string) string { return c.base + path }
 
 // do makes a request. The answer comes also with an error if there was one.
 func (c *caller) do(ctx context.Context, method, path string, body any) (*rest.Answer, error) {
+	known := c.enterprise.Load()
 	a, err := c.send(ctx, method, path, body)
-	if refused(a) && c.isEnterprise(ctx) {
+	if refused(a) && !known && c.isEnterprise(ctx) {
 		return c.send(ctx, method, path, body)
 	}
 	return a, err
@@ -63,7 +67,7 @@ func (c *caller) header(path string) http.Header {
 	if c.token.Empty() {
 		return h
 	}
-	token := c.token.Reveal()
+	token := strings.TrimSpace(c.token.Reveal()) // a line break at the end is often pasted along
 	auto := c.auth == authAuto
 	if c.auth == authBearer || auto {
 		h.Set("Authorization", "Bearer "+token)
@@ -84,21 +88,30 @@ func (c *caller) header(path string) http.Header {
 }
 
 // isEnterprise says whether a refused request should be sent again with a bearer
-// token alone. The status page needs no key, so it is asked without.
+// token alone. The status page needs no key, so it is asked without, and once:
+// deliveries that are refused at the same time wait for the same answer.
 func (c *caller) isEnterprise(ctx context.Context) bool {
-	if c.auth != authAuto || c.token.Empty() || c.asked.Swap(true) {
+	if c.auth != authAuto || c.token.Empty() {
 		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-c.asking:
+		defer func() { c.asking <- struct{}{} }()
+	}
+	if c.asked {
+		return c.enterprise.Load()
 	}
 	a, err := c.out.Do(ctx, rest.Call{Method: http.MethodGet, URL: c.url("/api/v2/status")})
-	if err != nil {
-		return false
+	if a == nil {
+		return false // no answer: the next refusal asks again
 	}
-	var status struct {
-		Data struct {
-			IsEnterprise bool `json:"isEnterprise"`
-		} `json:"data"`
-	}
-	if err := a.JSON(&status); err != nil {
+	c.asked = true
+	var status object[struct {
+		IsEnterprise bool `json:"isEnterprise"`
+	}]
+	if err != nil || a.JSON(&status) != nil {
 		return false
 	}
 	c.enterprise.Store(status.Data.IsEnterprise)
@@ -167,7 +180,7 @@ func read(a *rest.Answer, v any) error {
 	if err == nil || errors.As(err, &content) {
 		return err
 	}
-	var inner error = err
+	inner := err
 	if u := errors.Unwrap(err); u != nil {
 		inner = u
 	}
@@ -179,5 +192,5 @@ type object[T any] struct {
 	Data T `json:"data"`
 }
 
-// raw is an answer's data that may be null.
+// isNull says whether a field is null or absent.
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

@@ -1,6 +1,7 @@
 package direktiv
 
 import (
+	"regexp"
 	"strings"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -92,12 +93,27 @@ func (r *run) noReference(f *delivery.Fault) {
 	}
 	f.Cause = "the mirror's ref " + clip(r.mirror.ref) + " does not exist in the repository that it reads, " + tidy(place(r.mirror.url))
 	if !sameRepository(r.mirror.url, r.ev.Project) {
-		f.Remedy = "point the mirror at this project: `remora mirror update --url " + strings.TrimSuffix(r.ev.Project.URL, "/") + ".git`"
+		f.Remedy = "point the mirror at this project: `remora mirror update --url " + shellWord(strings.TrimSuffix(r.ev.Project.URL, "/")+".git") + "`"
 		return
 	}
-	ref := r.ev.Ref
-	if ref == "" || r.ev.RefType == delivery.Tag {
-		ref = "…"
+	ref, advice := r.ev.Ref, "a mirror follows a branch by its plain name, no tag, no commit: "
+	if ref == r.mirror.ref {
+		ref, advice = r.ev.Project.DefaultBranch, "was the branch deleted meanwhile? Let the mirror follow one that exists: "
 	}
-	f.Remedy = "a mirror follows a branch by its plain name, no tag, no commit: `remora mirror update --ref " + ref + "`"
+	word := shellWord(ref)
+	if ref == "" || r.ev.RefType == delivery.Tag {
+		word = "…"
+	}
+	f.Remedy = advice + "`remora mirror update --ref " + word + "`"
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./:@+-]*$`)
+
+// shellWord is s as one word of a command that a person may copy: a branch can
+// be called $(rm).
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.NewReplacer("'", `'\''`, "`", "").Replace(tidy(s)) + "'"
 }

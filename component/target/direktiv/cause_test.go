@@ -1,6 +1,7 @@
 package direktiv_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -50,6 +51,26 @@ func TestAMissingReferenceOfAnotherRepositoryPointsAtThisOne(t *testing.T) {
 	wantFault(t, apply(t, target(t, srv.URL, nil)), delivery.Failed, "reference not found",
 		"the mirror's ref main does not exist in the repository that it reads, gitlab.example.com/acme/old",
 		"remora mirror update --url https://gitlab.example.com/acme/app.git")
+}
+
+func TestAMissingReferenceNamesTheBranchToFollow(t *testing.T) {
+	t.Parallel()
+	for ref, want := range map[string]string{
+		"refs/heads/main": "by its plain name, no tag, no commit: `remora mirror update --ref main`",
+		"main":            "deleted meanwhile? Let the mirror follow one that exists: `remora mirror update --ref main`",
+	} {
+		srv := serve(t, direktivtest.Options{Mirror: &direktivtest.Mirror{URL: "https://gitlab.example.com/acme/app", GitRef: ref}, Refs: []string{"master"}})
+		wantFault(t, apply(t, target(t, srv.URL, nil)), delivery.Failed, "reference not found", want)
+	}
+}
+
+func TestABranchNameCannotBeACommandInARemedy(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Refs: []string{}})
+	ev := push()
+	ev.Ref = "x;$(touch /tmp/a)'`id`"
+	o := delivery.Deliver(context.Background(), ev, target(t, srv.URL, func(c *config) { c.AnyRef = "true" }), 1)
+	wantFault(t, o, delivery.Failed, "reference not found", `--ref 'x;$(touch /tmp/a)'\''id'`)
 }
 
 func TestAFailureWithoutALogSaysSo(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 )
@@ -68,8 +69,8 @@ func (c Config) validateAccess() error {
 	if problem := badURL(c.URL); problem != "" {
 		errs = append(errs, errors.New("DIREKTIV_URL: "+problem))
 	}
-	if strings.ContainsAny(c.Token.Reveal(), "\r\n\x00") {
-		errs = append(errs, errors.New("DIREKTIV_TOKEN: holds a line break; set it again without one"))
+	if strings.ContainsFunc(strings.TrimSpace(c.Token.Reveal()), unicode.IsControl) {
+		errs = append(errs, errors.New("DIREKTIV_TOKEN: holds a line break or another control character; set it again without"))
 	}
 	switch c.Auth {
 	case "", authAuto, authToken, authAPIKey, authOldKey, authBearer:

@@ -22,6 +22,7 @@ package direktiv
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -40,10 +41,11 @@ type pace struct {
 	first, last time.Duration // between two reads of the status
 	success     time.Duration // for the log of a sync that worked
 	failure     time.Duration // for the log of one that did not, or that must have no warnings
+	quiet       time.Duration // without a new line, until a log that decides is taken for whole
 	gateway     time.Duration // for a sync to appear after a gateway lost the answer
 }
 
-var usual = pace{first: 20 * time.Millisecond, last: 2 * time.Second, success: 2 * time.Second, failure: 10 * time.Second, gateway: 3 * time.Second}
+var usual = pace{first: 20 * time.Millisecond, last: 2 * time.Second, success: 2 * time.Second, failure: 10 * time.Second, quiet: time.Second, gateway: 3 * time.Second}
 
 // New makes a target of a valid c that makes its calls through out.
 func New(c Config, out *rest.Client) (*Target, error) {
@@ -74,7 +76,7 @@ func (t *Target) Plan(ev delivery.Event) ([]string, error) {
 		lines[0] = "GET " + t.call.url(v2.namespacePath()) + " (the mirror may follow any ref)"
 	}
 	if !t.config.NoWait {
-		lines = append(lines, "GET "+t.call.url(v2.syncsPath())+" (until the sync has ended)", "GET "+t.call.url(v2.logsPath("…")))
+		lines = append(lines, "GET "+t.call.url(v2.syncsPath())+" (until the sync has ended)", "GET "+t.call.url(v2.namespacePath()+"/logs")+" (what it says)")
 	}
 	return lines, nil
 }
@@ -84,7 +86,22 @@ func (t *Target) Plan(ev delivery.Event) ([]string, error) {
 func (t *Target) Apply(ctx context.Context, ev delivery.Event) (delivery.Receipt, error) {
 	r := &run{Target: t, ev: ev}
 	err := r.apply(ctx)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = late(err)
+	}
 	return t.call.clean(r.receipt, err)
+}
+
+// late adds to a fault that the deadline may be at fault: a request that it cut
+// off looks like a server that does not answer.
+func late(err error) error {
+	var f *delivery.Fault
+	if !errors.As(err, &f) || delivery.StateOf(err) != delivery.Retry || strings.Contains(f.Remedy, "REMORA_TIMEOUT") {
+		return err
+	}
+	g := *f
+	g.Remedy += ", or give it longer with REMORA_TIMEOUT"
+	return &g
 }
 
 // run is one Apply.
@@ -113,7 +130,7 @@ func (r *run) apply(ctx context.Context) error {
 		r.receipt.Started = true
 		return nil
 	}
-	p, err = r.follow(ctx, p)
+	p, err = r.follow(ctx, p, nil)
 	if err != nil {
 		return err
 	}

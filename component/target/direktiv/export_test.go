@@ -9,7 +9,7 @@ import (
 
 // Quick makes every wait of t one of milliseconds.
 func Quick(t *Target) *Target {
-	t.pace = pace{first: time.Millisecond, last: 5 * time.Millisecond, success: 300 * time.Millisecond, failure: 100 * time.Millisecond, gateway: 30 * time.Millisecond}
+	t.pace = pace{first: time.Millisecond, last: 5 * time.Millisecond, success: 300 * time.Millisecond, failure: 100 * time.Millisecond, quiet: 10 * time.Millisecond, gateway: 30 * time.Millisecond}
 	return t
 }
 

@@ -18,8 +18,9 @@ const glitches = 3
 
 // follow waits for the end of a sync, at first every few milliseconds: a small
 // one takes 20 to 60. A status that nobody knows is no end. It returns the sync
-// as it ended, or why it could not be seen to end.
-func (r *run) follow(ctx context.Context, p process) (process, error) {
+// as it ended, or why it could not be seen to end. alive, if not nil, may end the
+// wait for a sync that is not ours.
+func (r *run) follow(ctx context.Context, p process, alive func(process, time.Time) error) (process, error) {
 	pause, strange := r.pace.first, 0
 	var last error
 	for {
@@ -43,8 +44,8 @@ func (r *run) follow(ctx context.Context, p process) (process, error) {
 			return seen, nil
 		default:
 			p, strange, last = seen, 0, nil
-			if p.status == executing {
-				if err := r.stuck(p, now); err != nil {
+			if alive != nil {
+				if err := alive(p, now); err != nil {
 					return p, err
 				}
 			}
@@ -113,7 +114,7 @@ func (r *run) finish(ctx context.Context, p process) error {
 		return r.succeed(ctx, p)
 	}
 	lines, why := r.readLog(ctx, p.id, r.pace.failure, hasError)
-	r.keep(lines)
+	r.keep(p, lines)
 	return r.failure(p, lines, why)
 }
 
@@ -123,17 +124,17 @@ func (r *run) finish(ctx context.Context, p process) error {
 // Without DIREKTIV_FAIL_ON_WARN any line will do as a sign that the log has
 // arrived, and two seconds are all it is worth; they are spent, because on a
 // real server the lines come seconds after the end. With it, the log decides:
-// two equal reads are wanted, and it is given as long as after a failure.
+// it must have been quiet for a moment, and is given as long as after a failure.
 func (r *run) succeed(ctx context.Context, p process) error {
 	budget, enough := r.pace.success, hasLines
 	if r.config.failOnWarn() {
-		budget, enough = r.pace.failure, settled()
+		budget, enough = r.pace.failure, settled(r.pace.quiet)
 	}
 	lines, why := r.readLog(ctx, p.id, budget, enough)
-	r.keep(lines)
+	r.keep(p, lines)
 	n := 0
 	for _, l := range lines {
-		if l.level == "WARN" || l.level == "ERROR" {
+		if l.isWarning() {
 			n++
 		}
 	}
@@ -159,7 +160,7 @@ func (r *run) succeed(ctx context.Context, p process) error {
 
 func firstWarning(lines []line) string {
 	for _, l := range lines {
-		if l.level == "WARN" || l.level == "ERROR" {
+		if l.isWarning() {
 			return l.text
 		}
 	}

@@ -1,12 +1,14 @@
 package direktiv
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -32,7 +34,7 @@ type entry struct {
 	Level string          `json:"level"`
 	Msg   string          `json:"msg"`
 	Error json.RawMessage `json:"error"`
-	Tags  map[string]any  `json:"tags"`
+	Tags  json.RawMessage `json:"tags"`
 }
 
 func (v *apiV2) logs(ctx context.Context, id string) ([]line, error) {
@@ -130,12 +132,11 @@ func (e entry) cause() string {
 		}
 		return string(e.Error)
 	}
-	for _, key := range []string{"error", "err"} {
-		if v, ok := e.Tags[key]; ok && v != nil {
-			return fmt.Sprint(v)
-		}
+	var tags struct{ Error, Err string }
+	if json.Unmarshal(e.Tags, &tags) != nil {
+		return "" // tags that are no texts explain nothing
 	}
-	return ""
+	return cmp.Or(tags.Error, tags.Err)
 }
 
 // stripExtra cuts off what Go's fmt appends for arguments without a verb.
@@ -199,22 +200,28 @@ func hasError(lines []line) bool {
 	return false
 }
 
-// settled is true when two reads in a row gave the same lines.
-func settled() func([]line) bool {
-	last := 0
+// settled is true when the log has lines and has not grown for a while: the
+// collectors of the servers send in batches.
+func settled(quiet time.Duration) func([]line) bool {
+	count, since := 0, time.Now()
 	return func(lines []line) bool {
-		same := len(lines) > 0 && len(lines) == last
-		last = len(lines)
-		return same
+		if len(lines) != count {
+			count, since = len(lines), time.Now()
+		}
+		return count > 0 && time.Since(since) >= quiet
 	}
 }
 
-// keep puts the warnings and the tail of a log into the receipt.
-func (r *run) keep(lines []line) {
+// isWarning says whether a line of a sync that is complete tells of a fault.
+func (l line) isWarning() bool { return l.level == "WARN" || l.level == "ERROR" }
+
+// keep puts the warnings and the tail of a log into the receipt. The errors of a
+// sync that failed are not among the warnings: one of them is the cause.
+func (r *run) keep(p process, lines []line) {
 	more := 0
 	for _, l := range lines {
 		switch {
-		case l.level != "WARN":
+		case !l.isWarning() || (p.status == failed && l.level == "ERROR"):
 		case len(r.receipt.Warnings) < maxWarnings:
 			r.warn(l.text)
 		default:

@@ -22,6 +22,7 @@ func TestALogLineIsReadInEveryShape(t *testing.T) {
 			"ERROR", "mirroring failed: reference not found", "reference not found"},
 		"v0.7 with the cause in a tag": {`{"level":"error","msg":"mirroring process failed","tags":{"err":"authentication required"}}`,
 			"ERROR", "mirroring process failed: authentication required", "authentication required"},
+		"tags of another shape":       {`{"level":"info","msg":"x","tags":[1,{"err":2}]}`, "INFO", "x", "x"},
 		"an error that is an object":  {`{"level":"ERROR","msg":"failed","error":{"a":1}}`, "ERROR", `failed: {"a":1}`, `{"a":1}`},
 		"a warning by its other name": {`{"level":"warning","msg":"x"}`, "WARN", "x", "x"},
 		"a bare token in a URL":       {`{"level":"ERROR","msg":"Get \"https://glpat-123456@gitlab.example.com/a.git\": x509: bad"}`, "ERROR", `Get "https://gitlab.example.com/a.git": x509: bad`, `Get "https://gitlab.example.com/a.git": x509: bad`},

@@ -34,6 +34,7 @@ type MirrorSpec struct {
 
 	Insecure *bool   // accept any certificate of the git server
 	Cron     *string // legacy API only; empty: no schedule
+	Sync     bool    // the caller starts a sync afterwards: nothing is noted about one that is missing
 }
 
 // MirrorView is a mirror as Direktiv shows it: it never shows a secret.
@@ -204,6 +205,9 @@ func (m *mirrorWork) exists(ns *namespaceV2) error {
 	return delivery.Permanent(f)
 }
 
+// notRef are characters that no ref can have.
+const notRef = " ~^:?*[\\\t\r\n\x00\x7f"
+
 var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // Validate tells everything that is wrong at once, by flag or variable. A new
@@ -213,6 +217,8 @@ func (s MirrorSpec) Validate(create bool) error {
 	switch {
 	case s.Ref == "" && create:
 		errs = append(errs, errors.New("--ref: missing; set it to the branch that the mirror follows"))
+	case strings.ContainsAny(s.Ref, notRef) || strings.Contains(s.Ref, ".."):
+		errs = append(errs, fmt.Errorf("--ref: no branch can be called %q", s.Ref))
 	case strings.HasPrefix(s.Ref, "refs/") || commitHash.MatchString(s.Ref):
 		errs = append(errs, errors.New("--ref: want the plain name of a branch: Direktiv finds neither commits nor tags nor refs/heads/…"))
 	}

@@ -285,6 +285,7 @@ func TestASpecTellsEverythingThatIsWrong(t *testing.T) {
 		"nothing in an update":   {spec{}, true, nil},
 		"a tag":                  {spec{URL: url, Ref: "refs/tags/v1"}, false, []string{"--ref: want the plain name"}},
 		"a commit":               {spec{URL: url, Ref: strings.Repeat("0a", 20)}, false, []string{"--ref: want the plain name"}},
+		"no branch":              {spec{Ref: "a b"}, true, []string{"--ref: no branch can be called"}},
 		"a token in the URL":     {spec{URL: "https://" + gitToken + "@h/a.git", Ref: "main"}, false, []string{"--url: holds a user name"}},
 		"a token over http":      {spec{URL: "http://h/a.git", Ref: "main", Token: gitToken}, false, []string{"--url: a token needs an https URL"}},
 		"a token over ssh":       {spec{URL: "git@h:a.git", Ref: "main", Token: gitToken}, false, []string{"--url: a token needs an https URL"}},

@@ -49,7 +49,7 @@ func (m *mirrorWork) createV2(ctx context.Context) error {
 	if err != nil {
 		return m.call.explain(a, err)
 	}
-	m.note("Direktiv does not sync a new mirror by itself: start it with --sync, or by the next `remora sync`")
+	m.noteUnlessSync("Direktiv does not sync a new mirror by itself: start it with --sync, or by the next `remora sync`")
 	return nil
 }
 
@@ -80,8 +80,14 @@ func (m *mirrorWork) updateV2(ctx context.Context, ns *namespaceV2) error {
 	if err != nil {
 		return m.call.explain(a, err)
 	}
-	m.note("the change acts at the next sync: start it with --sync, or by the next `remora sync`")
+	m.noteUnlessSync("the change acts at the next sync: start it with --sync, or by the next `remora sync`")
 	return nil
+}
+
+func (m *mirrorWork) noteUnlessSync(text string) {
+	if !m.spec.Sync {
+		m.note(text)
+	}
 }
 
 // difference is what the spec wants changed. Secrets cannot be compared and are

@@ -67,9 +67,6 @@ func (r *run) firstList(ctx context.Context) ([]process, error) {
 	r.api = legacy
 	info, second, errOld := legacy.info(ctx)
 	if errOld != nil {
-		if answer := answerOf(errOld); second == nil {
-			second = answer
-		}
 		if notHere(second, errOld) {
 			return nil, noAPI(first, second, errors.Join(err, errOld))
 		}
@@ -79,8 +76,8 @@ func (r *run) firstList(ctx context.Context) ([]process, error) {
 	if err := r.concerns(); err != nil {
 		return nil, err
 	}
-	list, _, err = legacy.list(ctx)
-	return list, r.call.explain(answerOf(err), err)
+	list, err = info.processes(second)
+	return list, r.call.explain(second, err)
 }
 
 // isBusy says whether an answer may mean "already running": v2 says it by a bare
@@ -103,6 +100,9 @@ func isLost(a *rest.Answer, err error) bool {
 		return false
 	}
 	switch a.Code {
+	case http.StatusInternalServerError: // in Direktiv's own words it is a refusal
+		_, told := refusalOf(a)
+		return !told
 	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
@@ -132,6 +132,11 @@ func (r *run) busy(ctx context.Context, known []process, again bool, cause error
 		return p, list, nil
 	}
 	i := slices.IndexFunc(list, process.running)
+	if i < 0 && strings.Contains(cause.Error(), "already") {
+		// v0.7 also waits for work that is not a sync, and says so in words.
+		err := sleep(ctx, r.pace.last)
+		return process{}, list, wrapEnd(err, "Direktiv says that other work on the mirror is under way", r.evidence())
+	}
 	if i < 0 && again {
 		return process{}, nil, realFault(r.call.explain(answerOf(cause), cause))
 	}
@@ -141,11 +146,20 @@ func (r *run) busy(ctx context.Context, known []process, again bool, cause error
 	if err := r.stuck(list[i], now); err != nil {
 		return process{}, nil, err
 	}
-	if _, err := r.follow(ctx, list[i]); err != nil {
+	if _, err := r.follow(ctx, list[i], r.stuck); err != nil {
 		return process{}, nil, err
 	}
 	list, _, err = r.api.list(ctx)
 	return process{}, list, r.call.explain(answerOf(err), err)
+}
+
+// wrapEnd explains the end of the time; nil stays nil.
+func wrapEnd(err error, cause, request string) error {
+	if err == nil {
+		return nil
+	}
+	return &delivery.Fault{Summary: "mirror is busy", Cause: cause, Request: request, Err: err,
+		Remedy: "give it longer with REMORA_TIMEOUT, or look at the mirror with `remora mirror show`"}
 }
 
 // realFault adds what the list has shown.
@@ -169,15 +183,16 @@ func fresh(known, list []process) (process, bool) {
 // id; nil where the API tells none. It looks for as long as patience, or until
 // the deadline: to start another one would be to sync twice.
 func (r *run) appears(ctx context.Context, known []process, lost error, patience time.Duration) (process, error) {
-	begin, pause := time.Now(), r.pace.first
+	begin, pause, strange := time.Now(), r.pace.first, 0
 	for {
 		list, _, err := r.api.list(ctx)
-		if err == nil {
-			if p, ok := fresh(known, list); ok {
-				return p, nil
+		if p, ok := fresh(known, list); err == nil && ok {
+			return p, nil
+		}
+		if f := r.call.explain(answerOf(err), err); err != nil && delivery.StateOf(f) == delivery.Failed {
+			if strange++; strange >= glitches || refused(answerOf(err)) {
+				return process{}, f
 			}
-		} else if f := r.call.explain(answerOf(err), err); delivery.StateOf(f) == delivery.Failed {
-			return process{}, f
 		}
 		if patience > 0 && time.Since(begin) > patience {
 			return process{}, r.call.explain(answerOf(lost), lost)
@@ -205,7 +220,9 @@ func (r *run) evidence() string {
 	return http.MethodPost + " " + rest.Plain(r.call.url((&apiV2{r.call, r.config.Namespace}).syncsPath()))
 }
 
-// stuck is the error of a sync that runs for too long to be true.
+// stuck is the error of a sync that runs for too long to be true, by the clock of
+// the server. It is asked of syncs that are in our way, not of our own: those are
+// waited for as long as the user said.
 func (r *run) stuck(p process, now time.Time) error {
 	age := now.Sub(p.created)
 	if p.created.IsZero() || age < stuckAfter {

@@ -50,7 +50,7 @@ func TestATriggerThatLeftNoTraceIsLookedForUntilTheDeadline(t *testing.T) {
 
 func TestAnAnswerThatAGatewayLostIsLookedUp(t *testing.T) {
 	t.Parallel()
-	for _, code := range []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+	for _, code := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
 		for _, arrived := range []bool{true, false} {
 			t.Run(http.StatusText(code), func(t *testing.T) {
 				t.Parallel()
@@ -73,6 +73,26 @@ func TestAnAnswerThatAGatewayLostIsLookedUp(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestAStrangeAnswerWhileLookingForASyncIsNoEnd(t *testing.T) {
+	t.Parallel()
+	srv := direktivtest.New(direktivtest.Options{})
+	srv.LoseAnswers(1)
+	reads := 0
+	base := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && srv.Asked("POST ") == 1 {
+			if reads++; reads < 3 {
+				page(200, "text/html", startPage).ServeHTTP(w, r)
+				return
+			}
+		}
+		srv.Handler().ServeHTTP(w, r)
+	}))
+	wantDone(t, apply(t, target(t, base, nil)))
+	if n := srv.Asked("POST "); n != 1 {
+		t.Errorf("%d triggers, want 1", n)
 	}
 }
 
@@ -125,6 +145,31 @@ func TestASyncThatEndedBetweenTriggerAndListingIsNoFault(t *testing.T) {
 	srv := serve(t, direktivtest.Options{})
 	srv.BreakTriggers(1)
 	wantDone(t, apply(t, target(t, srv.URL, nil)))
+}
+
+func TestOtherWorkOnAMirrorIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Generation: direktivtest.V07})
+	srv.BreakTriggers(4)
+	wantDone(t, apply(t, target(t, srv.URL, nil)))
+	if n := srv.Asked("POST "); n != 5 {
+		t.Errorf("%d triggers, want 5", n)
+	}
+	srv.BreakTriggers(1 << 20)
+	o := within(t, target(t, srv.URL, nil), 100*time.Millisecond)
+	if f := delivery.Explain(o.Err); o.State != delivery.Retry || !strings.Contains(f.Remedy, "REMORA_TIMEOUT") {
+		t.Errorf("state = %q, fault = %+v; want retry and a remedy that names REMORA_TIMEOUT", o.State, f)
+	}
+}
+
+func TestASyncThatOutlastsTheDeadlineIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, g := range single {
+		srv := serve(t, direktivtest.Options{Generation: g})
+		id := srv.Running(time.Now(), -1)
+		o := within(t, target(t, srv.URL, nil), 100*time.Millisecond)
+		wantFault(t, o, delivery.Retry, "sync has not ended", id, "executing", "REMORA_TIMEOUT")
+	}
 }
 
 func TestAStuckSyncIsNamedWithItsCure(t *testing.T) {

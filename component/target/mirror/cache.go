@@ -62,20 +62,29 @@ func (c caches) take(source string) (*store, error) {
 		home = ""
 	}
 	s := &store{dir: dir, home: home}
-	repository := filepath.Join(dir, "repository.git")
-	if home == "" || os.Rename(home, repository) != nil {
-		if err := os.Mkdir(repository, 0o700); err != nil {
-			s.discard()
-			return nil, fmt.Errorf("make cache: %w", err)
-		}
+	if home != "" {
+		_ = os.Rename(home, s.repository())
 	}
-	s.Storage = filesystem.NewStorageWithOptions(osfs.New(repository, osfs.WithBoundOS()), cache.NewObjectLRU(objectMemory),
-		filesystem.Options{LargeObjectThreshold: largeObject})
-	if err := s.Init(); err != nil {
+	// What was there may be anything, such as a file.
+	if err = s.openStorage(); err != nil && os.RemoveAll(s.repository()) == nil {
+		err = s.openStorage()
+	}
+	if err != nil {
 		s.discard()
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
 	return s, nil
+}
+
+func (s *store) repository() string { return filepath.Join(s.dir, "repository.git") }
+
+func (s *store) openStorage() error {
+	if err := os.MkdirAll(s.repository(), 0o700); err != nil {
+		return err
+	}
+	s.Storage = filesystem.NewStorageWithOptions(osfs.New(s.repository(), osfs.WithBoundOS()), cache.NewObjectLRU(objectMemory),
+		filesystem.Options{LargeObjectThreshold: largeObject})
+	return s.Init()
 }
 
 // room is a folder for one run, beside the stores so that renaming is atomic.
@@ -111,7 +120,7 @@ func (s *store) giveBack() {
 		return
 	}
 	_ = os.Rename(s.home, filepath.Join(s.dir, "older.git"))
-	_ = os.Rename(filepath.Join(s.dir, "repository.git"), s.home)
+	_ = os.Rename(s.repository(), s.home)
 }
 
 // discard removes the store.
@@ -154,5 +163,5 @@ func (s *store) onlyPack() (io.ReadCloser, error) {
 	if err != nil || len(packs) != 1 {
 		return nil, errors.Join(errors.New("not one pack"), err)
 	}
-	return os.Open(filepath.Join(s.dir, "repository.git", "objects", "pack", "pack-"+packs[0].String()+".pack"))
+	return os.Open(filepath.Join(s.repository(), "objects", "pack", "pack-"+packs[0].String()+".pack"))
 }

@@ -21,7 +21,6 @@ func SetStall(t *Target, after time.Duration) error {
 // Glob and the like are tested on their own, for they parse outside text.
 var (
 	Glob         = glob
-	Clean        = clean
 	ParseAddress = func(s string) (string, error) { a, err := parseAddress(s); return a.String(), err }
 )
 

@@ -154,6 +154,8 @@ func (t *Target) remoteFault(err error) error {
 		return t.statusFault(status, err)
 	case errors.As(err, &overSSH):
 		return t.sshFault(overSSH, request)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return permanent("no TLS", err.Error(), "the server answers without TLS: set REMORA_MIRROR_URL to its https port")
 	case errors.As(err, &notGit):
 		return permanent("not a Git repository", notGit.Error(), "set REMORA_MIRROR_URL to the address to clone from")
 	case errors.As(err, &large):
@@ -203,6 +205,8 @@ func (t *Target) sshFault(e *sshError, request string) error {
 		return delivery.Permanent(sha256Fault("the remote"))
 	case errors.As(e, &key):
 		return delivery.Permanent(t.hostKeyFault(key, request))
+	case strings.Contains(e.err.Error(), "no common algorithm for host key"):
+		return delivery.Permanent(t.hostKeyFault(&hostKeyError{fingerprint: "keys of other kinds only", err: e}, request))
 	case strings.Contains(e.err.Error(), "unable to authenticate"):
 		f.Summary = "key refused"
 		f.Remedy = "add the public half of REMORA_MIRROR_SSH_KEY to the remote as a deploy key that may write; the user is " + t.at.user

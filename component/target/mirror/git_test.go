@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/target/mirror"
 )
@@ -23,6 +25,8 @@ const (
 	jobToken    = "canary-job-token-71b2"
 	mirrorToken = "canary-mirror-token-9f0c"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is a project, its mirror, both served by real Git, and a clone to make
 // commits in.
@@ -51,6 +55,12 @@ func newWorld(t *testing.T) *world {
 	w.home = newGitServer(t, w.root, "gitlab-ci-token", jobToken)
 	w.there = newGitServer(t, w.root, "bot", mirrorToken)
 	return w
+}
+
+// in is the same world in a subtest.
+func (w world) in(t *testing.T) *world {
+	w.t = t
+	return &w
 }
 
 // git runs git in dir and gives what it prints.

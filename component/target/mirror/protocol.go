@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -82,6 +83,12 @@ func (e *refusedError) Error() string {
 	return "remote refused: " + e.reason + ": " + e.said
 }
 
+// incomplete says whether the server could not make sense of the pack, as after
+// a cache that has rotted.
+func (e *refusedError) incomplete() bool {
+	return strings.HasPrefix(e.reason, "unpack") || strings.Contains(e.reason, "missing necessary objects")
+}
+
 var errNoDelete = errors.New("the remote does not let refs be deleted")
 
 // push asks receive-pack to move one ref from what the conversation showed to
@@ -114,10 +121,12 @@ func push(ctx context.Context, t *talk, cmd *packp.Command, pack *os.File, besid
 		_, err := io.Copy(io.Discard, &limited{answer, maxReport, "answer"})
 		return err
 	}
-	report := packp.NewReportStatus()
-	if err := report.Decode(demux(req.Capabilities, &limited{answer, maxReport, "answer"}, beside)); err != nil {
+	report, rest := packp.NewReportStatus(), demux(req.Capabilities, &limited{answer, maxReport, "answer"}, beside)
+	if err := report.Decode(rest); err != nil {
 		return fmt.Errorf("read report: %w", err)
 	}
+	// Hooks that run afterwards still speak; what goes wrong now changes nothing.
+	_, _ = io.Copy(io.Discard, rest)
 	return verdict(report, beside)
 }
 

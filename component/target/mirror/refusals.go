@@ -88,6 +88,7 @@ func (t *Target) projectFault(e *projectError) error {
 	}
 	request := "GET " + e.from.at.String() + "/info/refs"
 	var status *rest.StatusError
+	var conn *rest.ConnError
 	var notGit *notGitError
 	switch {
 	case errors.Is(e, errSHA256):
@@ -95,8 +96,10 @@ func (t *Target) projectFault(e *projectError) error {
 	case errors.As(e, &notGit):
 		return delivery.Permanent(&delivery.Fault{Summary: "project not readable", Cause: notGit.Error(), Request: request, Err: e,
 			Remedy: "see whether the project's repository can be cloned by https"})
-	case !errors.As(e, &status):
+	case errors.As(e, &conn):
 		return rest.Fault(e, rest.Names{URL: "the project's URL", Token: tokenName})
+	case !errors.As(e, &status):
+		return &delivery.Fault{Summary: "project not readable", Cause: e.Error(), Request: request, Err: e}
 	}
 	f := &delivery.Fault{Summary: "project not readable", Cause: e.Error(), Request: request, Err: e}
 	switch {

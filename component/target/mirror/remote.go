@@ -138,9 +138,9 @@ func (c stalling) Write(p []byte) (int, error) {
 }
 
 // dial connects within 15 s.
-func dial(after time.Duration, control *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
+func dial(after time.Duration, dialer *net.Dialer) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := control.DialContext(ctx, network, addr)
+		conn, err := dialer.DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}

@@ -271,6 +271,8 @@ func (r *run) push(ctx context.Context, cmd *packp.Command, pack *os.File, resul
 		return fmt.Errorf("check the push: %w", err)
 	case seen.old == cmd.New:
 		return r.done(result, cmd.New)
+	case refused != nil && seen.old == cmd.Old && no.incomplete():
+		return &brokenError{refused}
 	case refused != nil && seen.old == cmd.Old:
 		return refused
 	}

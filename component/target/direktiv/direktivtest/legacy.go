@@ -67,6 +67,11 @@ func (s *Server) oldTrigger(w http.ResponseWriter, ns *namespace) {
 		s.refused--
 		panic(http.ErrAbortHandler)
 	}
+	if s.broken > 0 {
+		s.broken--
+		s.oldBusy(w)
+		return
+	}
 	if _, busy := s.start(ns, "sync"); busy {
 		s.oldBusy(w)
 		return

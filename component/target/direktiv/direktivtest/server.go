@@ -207,8 +207,8 @@ func (s *Server) LoseAnswers(n int) { s.mu.Lock(); defer s.mu.Unlock(); s.lost =
 // LoseTriggers drops the connection before the effect of the next n triggers.
 func (s *Server) LoseTriggers(n int) { s.mu.Lock(); defer s.mu.Unlock(); s.refused = n }
 
-// BreakTriggers answers the next n triggers with the bare 500 that also stands
-// for "already running".
+// BreakTriggers answers the next n triggers as if a sync were running: with a
+// bare 500 in v2, in words by the legacy API.
 func (s *Server) BreakTriggers(n int) { s.mu.Lock(); defer s.mu.Unlock(); s.broken = n }
 
 // LogsDown says whether the log store is unreachable.

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gitlab.com/remora-ci/remora/component"
+	"gitlab.com/remora-ci/remora/component/delivery"
+	"gitlab.com/remora-ci/remora/component/rest"
+	"gitlab.com/remora-ci/remora/component/target/direktiv"
+)
+
+const mirrorSecrets = `Secrets are read from variables, or from the file that the variable with _FILE
+names, and are never flags:
+
+   DIREKTIV_TOKEN            API key or token of Direktiv
+   DIREKTIV_GIT_TOKEN        what the mirror reads the repository with: user:token, or a
+                             GitLab token with read_repository
+   DIREKTIV_GIT_SSH_KEY      or an SSH private key, with DIREKTIV_GIT_PUBLIC_KEY
+   DIREKTIV_GIT_PASSPHRASE   of that key, if it has one
+
+`
+
+const mirrorExits = `
+EXIT CODES:
+   0 done, 1 Direktiv refused it or the sync failed, 2 misuse (nothing was tried)`
+
+func (p *program) mirrorCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "mirror",
+		Usage: "set up and look at a Direktiv mirror",
+		Description: "The administration of a mirror, for every release of Direktiv's API since v0.6.6. Each\n" +
+			"command has examples: remora mirror create --help",
+		Subcommands: []*cli.Command{p.mirrorCreate(), p.mirrorUpdate(), p.mirrorShow()},
+		Action: func(c *cli.Context) error {
+			if name := c.Args().First(); name != "" {
+				return misuse("unknown command %q; remora mirror has create, update and show", name)
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}
+
+func (p *program) mirrorCreate() *cli.Command {
+	return &cli.Command{
+		Name:  "create",
+		Usage: "make a namespace that mirrors a branch of a repository",
+		Description: mirrorSecrets + `EXAMPLES:
+   remora mirror create --namespace demo --url https://gitlab.example.com/acme/app.git --ref main
+   DIREKTIV_GIT_TOKEN=glpat-… remora mirror create --namespace demo --url https://… --ref main --sync
+   DIREKTIV_GIT_SSH_KEY_FILE=key DIREKTIV_GIT_PUBLIC_KEY_FILE=key.pub \
+      remora mirror create --namespace demo --url git@gitlab.example.com:acme/app.git --ref main
+` + mirrorExits,
+		Flags:  append(mirrorFlags(), specFlags()...),
+		Action: func(c *cli.Context) error { return p.changeMirror(c.Context, c, true) },
+	}
+}
+
+func (p *program) mirrorUpdate() *cli.Command {
+	return &cli.Command{
+		Name:  "update",
+		Usage: "change a mirror; what is not named stays as it is",
+		Description: mirrorSecrets + `EXAMPLES:
+   remora mirror update --namespace demo --ref stable --sync
+   remora mirror update --namespace demo --url https://gitlab.example.com/acme/new.git
+   DIREKTIV_GIT_TOKEN_FILE=token remora mirror update --namespace demo
+   remora mirror update --namespace demo --auth none
+` + mirrorExits,
+		Flags:  append(mirrorFlags(), specFlags()...),
+		Action: func(c *cli.Context) error { return p.changeMirror(c.Context, c, false) },
+	}
+}
+
+func (p *program) mirrorShow() *cli.Command {
+	return &cli.Command{
+		Name:  "show",
+		Usage: "show a mirror and its last syncs with their logs",
+		Description: `Shows no secret. DIREKTIV_TOKEN is read from the variable, or from the file that
+DIREKTIV_TOKEN_FILE names.
+
+EXAMPLES:
+   remora mirror show --namespace demo
+   remora mirror show --namespace demo --last 1 --output json | jq '.syncs[0].status'
+` + mirrorExits,
+		Flags:  append(mirrorFlags(), &cli.IntFlag{Name: "last", Value: 5, Usage: "how many syncs, 0 to 50"}),
+		Action: p.showMirror,
+	}
+}
+
+func mirrorFlags() []cli.Flag {
+	namespace := &cli.StringFlag{Name: "namespace", Usage: "short for --direktiv-namespace"}
+	return append([]cli.Flag{namespace}, settingFlags(func(s component.Setting) bool {
+		switch s.Env {
+		case "DIREKTIV_URL", "DIREKTIV_NAMESPACE", "DIREKTIV_AUTH", "DIREKTIV_DIRECTORY", "REMORA_OUTPUT", "REMORA_TIMEOUT", "CI_SERVER_TLS_CA_FILE":
+			return true
+		}
+		return false
+	})...)
+}
+
+func specFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "url", Usage: "repository: https://host/path.git or git@host:path.git"},
+		&cli.StringFlag{Name: "ref", Usage: "branch that the mirror follows, by its plain name"},
+		&cli.StringFlag{Name: "auth", Usage: "none, token or ssh; default: as the secrets that are set say"},
+		&cli.BoolFlag{Name: "insecure", Usage: "accept any certificate of the git server; --insecure=false to stop that"},
+		&cli.StringFlag{Name: "cron", Usage: "schedule of the mirror; old releases of Direktiv only"},
+		&cli.BoolFlag{Name: "sync", Usage: "start a sync afterwards and wait for its result"},
+	}
+}
+
+// mirrorJob is what the three commands share.
+type mirrorJob struct {
+	admin   *direktiv.Admin
+	timeout time.Duration
+}
+
+func (p *program) mirrorJob(c *cli.Context) (mirrorJob, error) {
+	if err := noArguments(c); err != nil {
+		return mirrorJob{}, err
+	}
+	flags := given(c)
+	if c.IsSet("namespace") {
+		flags["DIREKTIV_NAMESPACE"] = c.String("namespace")
+	}
+	config, err := component.Load(c.Context, flags, p.env)
+	p.json = config.Job.Output == "json"
+	if err != nil {
+		return mirrorJob{}, err
+	}
+	errs := []error{config.Targets.Direktiv.Validate()}
+	if config.Job.Output != "table" && !p.json {
+		errs = append(errs, fmt.Errorf("REMORA_OUTPUT: want table or json, not %q", config.Job.Output))
+	}
+	timeout, err := time.ParseDuration(config.Job.Timeout)
+	if err != nil || timeout <= 0 {
+		errs = append(errs, fmt.Errorf("REMORA_TIMEOUT: want a duration such as 90s or 10m, not %q", config.Job.Timeout))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return mirrorJob{}, misuse("%w", err)
+	}
+	out, err := rest.New(rest.Config{CAFile: config.CI.CAFile, UserAgent: "remora/" + version()})
+	if err != nil {
+		return mirrorJob{}, misuse("CI_SERVER_TLS_CA_FILE: %w", err)
+	}
+	admin, err := direktiv.NewAdmin(config.Targets.Direktiv, out)
+	if err != nil {
+		return mirrorJob{}, misuse("%w", err)
+	}
+	return mirrorJob{admin, timeout}, nil
+}
+
+// mirrorResult is what a command prints.
+type mirrorResult struct {
+	direktiv.MirrorView
+	Sync *mirrorSync `json:"sync,omitempty"`
+}
+
+// mirrorSync is the sync that --sync asked for.
+type mirrorSync struct {
+	ID       string             `json:"id"`
+	Result   string             `json:"result"`
+	Warnings []string           `json:"warnings,omitempty"`
+	Log      []delivery.LogLine `json:"log,omitempty"`
+}
+
+func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool) error {
+	job, err := p.mirrorJob(c)
+	if err != nil {
+		return err
+	}
+	spec, err := p.mirrorSpec(c)
+	if err = errors.Join(err, spec.Validate(create)); err != nil {
+		return misuse("%w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, job.timeout)
+	defer cancel()
+	change := job.admin.Update
+	if create {
+		change = job.admin.Create
+	}
+	view, err := change(ctx, spec)
+	if err != nil {
+		return explained(err)
+	}
+	result := mirrorResult{MirrorView: view}
+	if c.Bool("sync") {
+		receipt, failed := job.admin.Sync(ctx)
+		result.Sync = &mirrorSync{ID: receipt.ID, Result: receipt.Result, Warnings: receipt.Warnings, Log: receipt.Log}
+		if failed != nil {
+			result.Sync.Result = "failed: " + delivery.Explain(failed).Summary
+			err = explained(failed)
+		}
+	}
+	return errors.Join(p.printMirror(result), err)
+}
+
+func (p *program) showMirror(c *cli.Context) error {
+	job, err := p.mirrorJob(c)
+	if err != nil {
+		return err
+	}
+	last := c.Int("last")
+	if last < 0 || last > 50 {
+		return misuse("--last: want 0 to 50, not %d", last)
+	}
+	ctx, cancel := context.WithTimeout(c.Context, job.timeout)
+	defer cancel()
+	view, err := job.admin.Show(ctx, last)
+	if err != nil {
+		return explained(err)
+	}
+	return p.printMirror(mirrorResult{MirrorView: view})
+}
+
+// mirrorSpec reads flags and secrets.
+func (p *program) mirrorSpec(c *cli.Context) (direktiv.MirrorSpec, error) {
+	s := direktiv.MirrorSpec{URL: c.String("url"), Ref: c.String("ref"), Auth: c.String("auth"), Sync: c.Bool("sync")}
+	if c.IsSet("insecure") {
+		v := c.Bool("insecure")
+		s.Insecure = &v
+	}
+	if c.IsSet("cron") {
+		v := c.String("cron")
+		s.Cron = &v
+	}
+	var public delivery.Secret
+	var errs []error
+	for name, to := range map[string]*delivery.Secret{"DIREKTIV_GIT_TOKEN": &s.Token, "DIREKTIV_GIT_SSH_KEY": &s.PrivateKey,
+		"DIREKTIV_GIT_PUBLIC_KEY": &public, "DIREKTIV_GIT_PASSPHRASE": &s.Passphrase} {
+		value, err := p.secret(name)
+		*to = value
+		errs = append(errs, err)
+	}
+	s.PublicKey = public.Reveal()
+	return s, errors.Join(errs...)
+}
+
+// maxSecret bounds what is read from a file, in bytes.
+const maxSecret = 64 << 10
+
+// secret is a variable, or the content of the file that NAME_FILE names.
+func (p *program) secret(name string) (delivery.Secret, error) {
+	value, _ := p.env.Lookup(name)
+	file, _ := p.env.Lookup(name + "_FILE")
+	switch {
+	case file == "":
+		return delivery.Secret(value), nil
+	case value != "":
+		return "", fmt.Errorf("%s: set, and %s_FILE too; set one of them", name, name)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	defer func() { _ = f.Close() }()
+	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	text := strings.TrimRight(string(content), "\r\n")
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	case len(content) > maxSecret:
+		return "", fmt.Errorf("%s_FILE: %s is larger than %d KiB", name, file, maxSecret>>10)
+	case strings.TrimSpace(text) == "":
+		return "", fmt.Errorf("%s_FILE: %s is empty", name, file)
+	}
+	return delivery.Secret(text), nil
+}
+
+// explained is an error with its remedy and evidence, a line each.
+func explained(err error) error {
+	f := delivery.Explain(err)
+	lines := []string{f.Summary}
+	if f.Cause != "" && f.Cause != f.Summary {
+		lines[0] += ": " + f.Cause
+	}
+	if f.Err != nil && f.Cause == "" {
+		lines[0] += ": " + f.Err.Error()
+	}
+	if f.Remedy != "" {
+		lines = append(lines, "  try: "+f.Remedy)
+	}
+	if f.Request != "" {
+		lines = append(lines, "  request: "+f.Request)
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+// printMirror writes the mirror, then its notes, then its syncs; or one JSON
+// object.
+func (p *program) printMirror(r mirrorResult) error {
+	if p.json {
+		e := json.NewEncoder(p.stdout)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "remora mirror  %s\n", r.Namespace)
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	insecure := ""
+	if r.Insecure {
+		insecure = "yes: any certificate of the git server is accepted"
+	}
+	if !r.Mirror {
+		_, _ = fmt.Fprintln(t, "  no mirror\tmake it one with remora mirror update --url … --ref …")
+	}
+	for _, f := range [][2]string{{"url", r.URL}, {"ref", r.Ref}, {"auth", r.Auth}, {"public key", r.PublicKey}, {"insecure", insecure}, {"cron", r.Cron}} {
+		if f[1] != "" {
+			_, _ = fmt.Fprintf(t, "  %s\t%s\n", f[0], f[1])
+		}
+	}
+	_ = t.Flush()
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "  note: %s\n", n)
+	}
+	for _, s := range r.Syncs {
+		fmt.Fprintf(&b, "sync %s  %s  %s\n", s.ID, s.Started.UTC().Format("2006-01-02 15:04:05 UTC"), s.Status)
+		logLines(&b, s.Log)
+	}
+	if s := r.Sync; s != nil {
+		fmt.Fprintf(&b, "sync %s  %s\n", s.ID, s.Result)
+		logLines(&b, s.Log)
+	}
+	_, err := io.WriteString(p.stdout, b.String())
+	return err
+}
+
+func logLines(b *strings.Builder, lines []delivery.LogLine) {
+	for _, l := range lines {
+		fmt.Fprintf(b, "    %-5s %s\n", l.Level, l.Text)
+	}
+}
