@@ -40,6 +40,7 @@ var doubles = map[string]int{
 	"component/gitlab/gitlabtest":            2,
 	"component/target/direktiv/direktivtest": 4,
 	"component/target/targettest":            4,
+	"agent/store/storetest":                  4,
 }
 
 // owners are the only packages that may import a module, by the start of its path.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -100,6 +101,7 @@ func (q *queue) next() []request {
 	if !open {
 		return nil
 	}
+	q.gather()
 	batch, size := []request{first}, first.size()
 	for len(batch) < maxBatch && size < maxBatchBytes {
 		select {
@@ -114,6 +116,19 @@ func (q *queue) next() []request {
 		}
 	}
 	return batch
+}
+
+// gather lets those run who are about to ask, for as long as more come: they were
+// told of the last commit a moment ago. When nobody else runs it takes no time.
+func (q *queue) gather() {
+	for before, idle := len(q.ch), 0; idle < 3; {
+		runtime.Gosched()
+		if n := len(q.ch); n > before {
+			before, idle = n, 0
+		} else {
+			idle++
+		}
+	}
 }
 
 // await waits for an entry to be committed.

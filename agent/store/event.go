@@ -183,7 +183,7 @@ func scanEvent(r Row, body bool) (Event, error) {
 		return e, nil
 	}
 	var err error
-	if e.Body, err = s2.Decode(nil, packed); err != nil {
+	if e.Body, err = s2.Decode([]byte{}, packed); err != nil {
 		return Event{}, fmt.Errorf("body of event %d: %w", e.ID, err)
 	}
 	return e, nil

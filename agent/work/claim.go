@@ -1,0 +1,202 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gitlab.com/remora-ci/remora/agent/store"
+)
+
+const (
+	// claimLock is held by the agent that claims, on PostgreSQL, so that the limit
+	// of a lane is counted by one at a time.
+	claimLock = 7_366_601_002
+
+	// claimPatience bounds one claim; it is not cut short by the end of the agent,
+	// for a claim whose end is not known would keep its keys until the lease ends.
+	claimPatience = 15 * time.Second
+
+	// promoteStep is how many keys become ready in one claim.
+	promoteStep = 1000
+)
+
+const itemColumns = "key, project, lane, wanted, done, attempts, fence"
+
+// peekSQL says whether there is anything to claim, without asking for a lock: a
+// ready key, when the next key is due, and when the next lease ends.
+const peekSQL = `SELECT (SELECT count(*) FROM (SELECT 1 FROM work WHERE state = 'ready' LIMIT 1) AS r),
+  (SELECT COALESCE(min(not_before), 0) FROM work WHERE state = 'later'),
+  (SELECT COALESCE(min(lease), 0) FROM work WHERE state = 'running')`
+
+const promoteSQL = `WITH due AS MATERIALIZED (
+  SELECT key FROM work WHERE state = 'later' AND not_before <= ? ORDER BY not_before LIMIT ? FOR UPDATE SKIP LOCKED
+) UPDATE work SET state = 'ready' WHERE key IN (SELECT key FROM due)`
+
+// rescueSQL ends runs whose lease is over. Their attempts were counted when they
+// were claimed.
+const rescueSQL = `WITH lost AS MATERIALIZED (
+  SELECT key FROM work WHERE state = 'running' AND lease < ? FOR UPDATE SKIP LOCKED
+) UPDATE work SET state = CASE WHEN attempts >= ? AND asked <= seen THEN 'dead' ELSE 'ready' END,
+  error = 'its agent stopped before it ended', lease = 0, owner = '', updated_at = ?
+WHERE key IN (SELECT key FROM lost) RETURNING ` + itemColumns + `, state`
+
+// lanesSQL steps from ready lane to ready lane along the index, so its cost is
+// that of the lanes it looks at and not of the keys that wait.
+const lanesSQL = `WITH RECURSIVE lanes (lane, n) AS (
+  SELECT (SELECT min(f.lane) FROM work f WHERE f.state = 'ready' AND f.lane > ?), 1
+  UNION ALL
+  SELECT (SELECT min(f.lane) FROM work f WHERE f.state = 'ready' AND f.lane > lanes.lane), n + 1
+  FROM lanes WHERE lane IS NOT NULL AND n < ?
+)`
+
+// claimSQL takes the oldest keys of lanes that have room, a first of each lane
+// before a second of any.
+const claimSQL = lanesSQL + `, room AS MATERIALIZED (
+  SELECT lane, n, ? - (SELECT count(*) FROM work r WHERE r.state = 'running' AND r.lane = lanes.lane) AS free
+  FROM lanes WHERE lane IS NOT NULL
+), picked AS MATERIALIZED (
+  SELECT key FROM (
+    SELECT w.key AS key, room.n AS n, room.free AS free, row_number() OVER (PARTITION BY room.n ORDER BY w.first_at, w.key) AS turn
+    FROM room %s WHERE room.free > 0
+  ) AS t WHERE turn <= free ORDER BY turn, n LIMIT ?
+) UPDATE work SET state = 'running', taken = wanted, seen = asked, attempts = attempts + 1, fence = fence + 1, owner = ?, lease = ?, updated_at = ?
+WHERE key IN (SELECT key FROM picked) RETURNING ` + itemColumns
+
+// The first keys of each lane, as the two databases can be asked for them.
+const (
+	firstKeys     = "SELECT c.key, c.first_at FROM work c WHERE c.state = 'ready' AND c.lane = room.lane ORDER BY c.first_at, c.key LIMIT ?"
+	firstPostgres = "CROSS JOIN LATERAL (" + firstKeys + " FOR UPDATE SKIP LOCKED) AS w"
+	firstSQLite   = "JOIN work w ON w.key IN (SELECT key FROM (" + firstKeys + "))"
+)
+
+// positionSQL is the last lane that a claim from the same place looked at, if
+// there may be more behind it.
+const positionSQL = lanesSQL + ` SELECT lane FROM lanes WHERE n = ? AND lane IS NOT NULL`
+
+// claim takes up to want keys for this agent. When it takes none, wait says when
+// to look again at the latest.
+func (q *Queue) claim(ctx context.Context, want int) (items []Item, wait time.Duration, err error) {
+	now := q.o.Now()
+	some, wait, err := q.peek(ctx, now)
+	if err != nil || !some {
+		return nil, wait, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimPatience)
+	defer cancel()
+	var cursor string
+	err = q.store.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := tx.Serialize(claimLock); err != nil {
+			return err
+		}
+		if err := q.refresh(tx, now); err != nil {
+			return err
+		}
+		items, cursor, err = q.take(tx, want, now)
+		return err
+	})
+	if err != nil {
+		return nil, q.o.Poll, fmt.Errorf("claim work: %w", err)
+	}
+	q.cursor = cursor
+	return items, q.o.Poll, nil
+}
+
+func (q *Queue) peek(ctx context.Context, now time.Time) (some bool, wait time.Duration, err error) {
+	var ready int
+	var due, lease int64
+	if err := q.store.Query(ctx, func(r store.Row) error { return r.Scan(&ready, &due, &lease) }, peekSQL); err != nil {
+		return false, q.o.Poll, fmt.Errorf("look for work: %w", err)
+	}
+	us := now.UnixMicro()
+	wait = q.o.Poll
+	if due != 0 {
+		wait = min(wait, max(time.Duration(due-us)*time.Microsecond, time.Millisecond))
+	}
+	return ready > 0 || due != 0 && due <= us || lease != 0 && lease < us, wait, nil
+}
+
+// refresh makes ready what is due and what has lost its agent.
+func (q *Queue) refresh(tx *store.Tx, now time.Time) error {
+	us := now.UnixMicro()
+	if _, err := tx.Exec(promoteSQL, us, promoteStep); err != nil {
+		return err
+	}
+	var abandoned []Item
+	err := tx.Query(func(r store.Row) error {
+		it, state, err := q.scanItem(r, true)
+		if state == "dead" {
+			abandoned = append(abandoned, it)
+		}
+		return err
+	}, rescueSQL, us, q.o.MaxAttempts, us)
+	if err != nil || q.o.Abandoned == nil {
+		return err
+	}
+	for _, it := range abandoned {
+		if err := q.o.Abandoned(tx, it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take claims from the lanes behind the one that was served last, then from the
+// first up to that one.
+func (q *Queue) take(tx *store.Tx, want int, now time.Time) (items []Item, cursor string, err error) {
+	cursor = q.cursor
+	from, wrapped := q.cursor, q.cursor == ""
+	for {
+		lanes := want - len(items) + 16
+		got, last, err := q.takeFrom(tx, from, lanes, want-len(items), now)
+		if err != nil {
+			return nil, "", err
+		}
+		items = append(items, got...)
+		if last != "" {
+			cursor = last
+		}
+		if len(items) >= want {
+			return items, cursor, nil
+		}
+		next := ""
+		if err := tx.Query(func(r store.Row) error { return r.Scan(&next) }, positionSQL, from, lanes, lanes); err != nil {
+			return nil, "", err
+		}
+		switch {
+		case next == "" && wrapped, wrapped && from < q.cursor && next > q.cursor:
+			return items, cursor, nil
+		case next == "":
+			from, wrapped = "", true
+		default:
+			from = next
+		}
+	}
+}
+
+// takeFrom claims up to want keys from the lanes behind after.
+func (q *Queue) takeFrom(tx *store.Tx, after string, lanes, want int, now time.Time) (items []Item, last string, err error) {
+	first := firstSQLite
+	if tx.Postgres() {
+		first = firstPostgres
+	}
+	err = tx.Query(func(r store.Row) error {
+		it, lane, err := q.scanItem(r, false)
+		items = append(items, it)
+		last = max(last, lane)
+		return err
+	}, fmt.Sprintf(claimSQL, first), after, lanes, q.o.PerProject, min(q.o.PerProject, want), want, q.owner, now.Add(q.o.Lease).UnixMicro(), now.UnixMicro())
+	return items, last, err
+}
+
+// scanItem reads itemColumns, and the state where it is asked for. It returns the
+// state then, and the lane else.
+func (q *Queue) scanItem(r store.Row, state bool) (it Item, text string, err error) {
+	dest := []any{&it.Key, &it.Project, &text, &it.Wanted, &it.Taken, &it.Attempts, &it.Fence}
+	if state {
+		dest = append(dest, &text)
+	}
+	err = r.Scan(dest...)
+	it.Last = it.Attempts >= q.o.MaxAttempts
+	return it, text, err
+}
