@@ -1,0 +1,55 @@
+package route
+
+import (
+	"time"
+
+	"gitlab.com/remora-ci/remora/component/delivery"
+)
+
+// The kinds of event that a route can be switched on by.
+const (
+	Push         = "push"
+	TagPush      = "tag_push"
+	MergeRequest = "merge_request"
+	Pipeline     = "pipeline"
+	Deployment   = "deployment"
+	Release      = "release"
+)
+
+// Kinds of which this package knows more than their name.
+const (
+	note             = "note"
+	repositoryUpdate = "repository_update"
+)
+
+// Fact is what a body says, as far as it matters here. A field that the body does
+// not have is empty.
+type Fact struct {
+	Kind     string // object_kind, else event_name, else as given to Decode
+	Instance string // base URL that the body's own addresses begin with; the caller may fill it in from the request's header
+	Project  delivery.Project
+	UserID   int64     // who did it
+	At       time.Time // when the event was received; Decode leaves it to the caller
+
+	Action string // of a merge request, note or release
+	Status string // of a pipeline or deployment; the state of a merge request
+	System bool   // a note that GitLab wrote
+	Text   string // of a note
+
+	NewCommits bool // of a merge request: its source branch moved
+	Ready      bool // of a merge request: it is no draft any more
+
+	Changes      []Change // one, but for the update of a whole repository
+	MergeRequest *delivery.MergeRequest
+	Source       delivery.Project // of a fork's merge request: where its branch is
+	SourceGone   bool             // of a merge request: that project is no more
+	Pipeline     *delivery.Pipeline
+}
+
+// Change is a ref that has moved.
+type Change struct {
+	Ref     string // full name: refs/heads/main
+	SHA     string // empty if the body does not tell it: the head is to be read
+	Before  string
+	Deleted bool
+}

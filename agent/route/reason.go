@@ -1,0 +1,168 @@
+package route
+
+import (
+	"cmp"
+	"strings"
+	"unicode"
+)
+
+// commandPrefix begins a note that is meant for us.
+const commandPrefix = "/remora"
+
+// idle is why f moves no ref, whatever the routes say; empty if it may.
+func idle(f Fact, bot int64) string {
+	if bot != 0 && f.UserID == bot {
+		return "the bot's own event"
+	}
+	switch f.Kind {
+	case Push, TagPush, repositoryUpdate:
+		return idlePush(f)
+	case MergeRequest:
+		return idleMergeRequest(f)
+	case note:
+		return idleNote(f)
+	case Pipeline:
+		return idlePipeline(f)
+	case Deployment:
+		return unless(f.Status == "success", "deployment "+cmp.Or(f.Status, "without a status"), f)
+	case Release:
+		return unless(f.Action == "create", "release "+cmp.Or(f.Action, "without an action"), f)
+	case "":
+		return "the event names no kind"
+	}
+	return "nothing is done for " + f.Kind + " events"
+}
+
+// unless is idle as said, unless ok: then it still depends on the ref.
+func unless(ok bool, otherwise string, f Fact) string {
+	if !ok {
+		return otherwise
+	}
+	return idlePush(f)
+}
+
+// idlePush is why no ref of f can be delivered.
+func idlePush(f Fact) string {
+	if !projectPath(f.Project.Path) {
+		return "the event names no project"
+	}
+	for _, c := range f.Changes {
+		name, ok := strings.CutPrefix(c.Ref, heads)
+		if !ok {
+			name, ok = strings.CutPrefix(c.Ref, tags)
+		}
+		if ok && refName(name) {
+			return ""
+		}
+	}
+	if len(f.Changes) == 0 {
+		return "no ref has changed"
+	}
+	return "ref " + cmp.Or(f.Changes[0].Ref, "without a name") + " is neither branch nor tag"
+}
+
+func idleMergeRequest(f Fact) string {
+	switch action := f.Action; {
+	case f.Status != "" && f.Status != "opened":
+		return "merge request " + f.Status
+	case f.SourceGone:
+		return "the source project of the merge request is gone"
+	case action == "open", action == "reopen", action == "":
+	case action == "update" && !f.NewCommits && !f.Ready:
+		return "merge request update without new commits"
+	case action != "update":
+		return "merge request " + action
+	}
+	if f.MergeRequest.Fork() && !projectPath(f.Source.Path) {
+		return "the source project of the merge request is gone"
+	}
+	return idlePush(f)
+}
+
+func idleNote(f Fact) string {
+	switch {
+	case f.System:
+		return "a note of GitLab itself"
+	case f.Action != "" && f.Action != "create":
+		return "an edited note"
+	case !isCommand(f.Text):
+		return "note is not a command"
+	}
+	return "commands are not enabled"
+}
+
+// isCommand says whether the first line of a note begins with our prefix. A
+// quote begins with > and a fence with `, so neither can hold one.
+func isCommand(text string) bool {
+	line, _, _ := strings.Cut(text, "\n")
+	rest, ok := strings.CutPrefix(strings.TrimRight(line, "\r"), commandPrefix)
+	return ok && (rest == "" || rest[0] == ' ' || rest[0] == '\t')
+}
+
+func idlePipeline(f Fact) string {
+	switch {
+	case f.Pipeline == nil || f.Pipeline.ID == 0:
+		return "the event names no pipeline"
+	case f.Pipeline.Source == externalPipeline:
+		return "a pipeline of nothing but commit statuses"
+	case f.Status != "success":
+		return "pipeline " + cmp.Or(f.Status, "without a status")
+	case f.MergeRequest.Fork():
+		return "the pipeline of a fork's merge request, whose own event is what is delivered"
+	}
+	return idlePush(f)
+}
+
+// projectPath says whether path can be that of a project: a group and a name.
+func projectPath(path string) bool {
+	return strings.Contains(strings.Trim(path, "/"), "/") && !strings.ContainsAny(path, " :?#%\\") &&
+		!strings.Contains(path, "..") && !strings.ContainsFunc(path, unicode.IsControl)
+}
+
+// How far an event came before the routes refused it.
+const (
+	refusedKind = iota + 1
+	refusedProject
+	refusedRef
+	refusedFork
+	refusedDelete
+)
+
+// refusal keeps the reason of the route that came closest.
+type refusal struct {
+	stage int
+	what  string
+}
+
+func (r *refusal) at(stage int, what string) {
+	if stage > r.stage {
+		r.stage, r.what = stage, what
+	}
+}
+
+func (r *refusal) reason() string {
+	switch r.stage {
+	case 0:
+		return "no route matches: there is none"
+	case refusedDelete:
+		return r.what + " deleted and no target deletes"
+	case refusedFork:
+		return "no route takes forks: merge request from " + r.what
+	}
+	return "no route matches: " + r.what
+}
+
+// plain is text from outside made fit for one line.
+func plain(text string) string {
+	const longest = 300
+	clean := []rune(strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text), "?"))
+	if len(clean) > longest {
+		clean = append(clean[:longest-1], '…')
+	}
+	return string(clean)
+}
