@@ -79,3 +79,12 @@ func asciiLower(s string) string {
 		return r
 	}, s)
 }
+
+// OutOfScope is the refusal of an event for a project that c may not speak for;
+// "" for one that names no project.
+func OutOfScope(c Caller, projectPath string) *Refusal {
+	if projectPath == "" {
+		return refuse(CodeScope, "%s is good for %q, and the body names no project", c.Name, c.Scope.Path)
+	}
+	return refuse(CodeScope, "%s is good for %q (group %t, subgroups %t), not for %.200q", c.Name, c.Scope.Path, c.Scope.Group, c.Scope.Subgroups, projectPath)
+}

@@ -1,0 +1,71 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// errNoRoom says that other bodies filled the memory all the time.
+var errNoRoom = errors.New("no room in memory for the body")
+
+// takeRoom waits until size bytes of memory are free. Who waits is served in
+// order, so that a large body is not overtaken for ever by small ones.
+func (c *call) takeRoom(ctx context.Context, size int64) error {
+	if c.room.TryAcquire(size) {
+		return nil
+	}
+	from := c.o.Now()
+	waiting, cancel := context.WithTimeoutCause(ctx, c.o.Wait, errNoRoom)
+	defer cancel()
+	if err := c.room.Acquire(waiting, size); err != nil {
+		return context.Cause(waiting)
+	}
+	c.waited = c.o.Now().Sub(from)
+	return nil
+}
+
+// readBody reads the body into memory of its own size. It gives up when ctx ends
+// and when the body takes too long, so that slow senders do not keep the room.
+func (c *call) readBody(ctx context.Context, size int64) ([]byte, error) {
+	connection := http.NewResponseController(c.w)
+	_ = connection.SetReadDeadline(time.Now().Add(c.o.BodyTimeout)) // what has no deadline is a test
+	stop := context.AfterFunc(ctx, func() { _ = connection.SetReadDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if stop() {
+			_ = connection.SetReadDeadline(time.Time{})
+		}
+	}()
+	if c.r.ContentLength < 0 {
+		var b bytes.Buffer
+		_, err := b.ReadFrom(http.MaxBytesReader(c.w, c.r.Body, c.o.MaxBody))
+		return b.Bytes(), err
+	}
+	body := make([]byte, size)
+	_, err := io.ReadFull(c.r.Body, body)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if size == 0 {
+		err = nil
+	}
+	return body, err
+}
+
+// noBody is the answer for a body that did not arrive.
+func (c *call) noBody(ctx context.Context, err error) answer {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return oversize(c.o.MaxBody)
+	case ctx.Err() != nil:
+		return gone(ctx.Err())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return slow(err)
+	}
+	return broken(err)
+}
