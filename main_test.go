@@ -37,12 +37,13 @@ type world struct {
 //	direktiv running        wait until that sync is followed and its status open
 //	direktiv release        let it end
 //	state FILE              write what GitLab shows to FILE, as JSON
+//	stored FILE             put the events and deliveries of FILE into the agent's database
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		Setup:         setup,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"direktiv": direktivCommand, "state": stateCommand},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"direktiv": direktivCommand, "state": stateCommand, "stored": storedCommand},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }

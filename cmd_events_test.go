@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"gitlab.com/remora-ci/remora/agent/store"
+	"gitlab.com/remora-ci/remora/agent/work"
+)
+
+// storedCommand puts the lines of a file into the database in REMORA_DATA_DIR, as
+// an agent leaves them: each is {"event": {…}, "ago": "3h", "deliveries": […]}.
+func storedCommand(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	s, err := store.Open(ctx, store.Config{Dir: ts.Getenv("REMORA_DATA_DIR")})
+	ts.Check(err)
+	defer func() { ts.Check(s.Close()) }()
+	queue := work.New(s, work.Options{})
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		var row struct {
+			Event      store.Event
+			Ago        string
+			Text       string
+			Deliveries []store.Delivery
+		}
+		ts.Check(json.Unmarshal([]byte(line), &row))
+		row.Event.Body = []byte(row.Text)
+		if row.Ago != "" {
+			ago, err := time.ParseDuration(row.Ago)
+			ts.Check(err)
+			row.Event.ReceivedAt = time.Now().Add(-ago)
+		}
+		id, _, err := s.Append(ctx, row.Event)
+		ts.Check(err)
+		ts.Check(s.Write(ctx, func(tx *store.Tx) error {
+			for _, d := range row.Deliveries {
+				d.Event = id
+				if _, err := tx.AddDelivery(d); err != nil {
+					return err
+				}
+				if err := queue.Put(tx, work.Put{Key: d.Key, Project: d.Project, Wanted: id, NotBefore: time.Now().Add(time.Hour)}); err != nil {
+					return err
+				}
+			}
+			if row.Event.State == "" {
+				return nil
+			}
+			return tx.MarkRouted(id, row.Event.State, row.Event.Reason)
+		}))
+	}
+}
+
+func TestParseSince(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 14, 3, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"":                     {},
+		"2h":                   now.Add(-2 * time.Hour),
+		"1h30m":                now.Add(-90 * time.Minute),
+		"7d":                   now.AddDate(0, 0, -7),
+		"2026-11-20T10:00:00Z": time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC),
+		"2026-11-19":           time.Date(2026, 11, 19, 0, 0, 0, 0, time.Local),
+	} {
+		got, err := parseSince(text, now)
+		if err != nil || !got.Equal(want) {
+			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"yesterday", "-2h", "2", "99999999d", "d"} {
+		if got, err := parseSince(text, now); err == nil {
+			t.Errorf("%q: got %s, want an error", text, got)
+		}
+	}
+}
+
+func TestInertTextCannotSteerATerminal(t *testing.T) {
+	t.Parallel()
+	if got, want := inert("a\x1b[31mb\nc\u202ed\xff"), "a[31mb cd\uFFFD"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

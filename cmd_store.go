@@ -1,0 +1,320 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/sethvargo/go-envconfig"
+	"github.com/urfave/cli/v2"
+
+	"gitlab.com/remora-ci/remora/agent/store"
+	"gitlab.com/remora-ci/remora/component/delivery"
+)
+
+const storeHelp = `Reads the agent's database while the agent runs, or while it does not: that of
+REMORA_DATABASE_URL (PostgreSQL), else the file in REMORA_DATA_DIR.
+
+EXAMPLES:
+`
+
+const storeExits = `
+
+EXIT CODES:
+   0 done, 1 the database cannot be read or has no such row, 2 misuse`
+
+// shownRows is how many rows a table shows where no limit is given.
+const shownRows = 50
+
+// storeFlags are those of every command that reads the agent's database.
+func storeFlags(more ...cli.Flag) []cli.Flag {
+	return append(more,
+		&cli.StringFlag{Name: "output", Usage: "table or json: one object per line ($REMORA_OUTPUT)", DefaultText: "table"},
+		&cli.StringFlag{Name: "config", Usage: "configuration file of the agent"},
+		&cli.StringFlag{Name: "data-dir", Usage: "folder of the SQLite database ($REMORA_DATA_DIR)"},
+	)
+}
+
+// choiceFlags choose rows of a list.
+func choiceFlags(limit string, more ...cli.Flag) []cli.Flag {
+	return storeFlags(append([]cli.Flag{
+		&cli.StringFlag{Name: "since", Usage: "that old or younger: 90m, 2h, 7d, or a time such as 2026-11-20T14:00:00Z"},
+		&cli.StringFlag{Name: "limit", Usage: "how many, the newest", DefaultText: limit},
+		&cli.StringFlag{Name: "state", Usage: "only those in this state"},
+		&cli.StringFlag{Name: "project", Usage: "only those of this project, by its path"},
+	}, more...)...)
+}
+
+// group is a command that only has commands.
+func group(name, usage string, commands ...*cli.Command) *cli.Command {
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		names[i] = c.Name
+	}
+	all := strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+	return &cli.Command{
+		Name: name, Usage: usage, Subcommands: commands,
+		Description: "Each command has examples: remora " + name + " " + names[0] + " --help",
+		Action: func(c *cli.Context) error {
+			if word := c.Args().First(); word != "" {
+				return misuse("unknown command %q; remora %s has %s", word, name, all)
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}
+
+// format reads --output; from then on errors have the form that was asked for.
+func (p *program) format(c *cli.Context) error {
+	output := c.String("output")
+	if output == "" {
+		output, _ = p.env.Lookup("REMORA_OUTPUT")
+	}
+	p.json = output == "json"
+	if output != "" && output != "json" && output != "table" {
+		return misuse("--output: want table or json, not %q", output)
+	}
+	return nil
+}
+
+// withStore opens the agent's database for one command.
+func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
+	config, err := p.storeConfig(c)
+	if err != nil {
+		return err
+	}
+	file, err := config.File()
+	if err != nil {
+		return misuse("%w", err)
+	}
+	if _, err := os.Stat(file); file != "" && err != nil {
+		return explained(&delivery.Fault{
+			Summary: "no database", Cause: (*delivery.Scrubber)(nil).Text(err.Error()),
+			Remedy: "run this with the agent's own REMORA_DATA_DIR or REMORA_DATABASE_URL, as the user that it runs as",
+		})
+	}
+	s, err := store.Open(c.Context, config)
+	if err != nil {
+		return explained(err)
+	}
+	err = do(s)
+	// What closing tidies, the agent tidies too: only the command's own end counts.
+	_ = s.Close()
+	return err
+}
+
+// storeConfig is where the database is. The key of its secrets is not asked for:
+// no secret is read here.
+func (p *program) storeConfig(c *cli.Context) (store.Config, error) {
+	var config store.Config
+	set := lookup(func(key string) (string, bool) {
+		v, ok := p.env.Lookup(key)
+		return v, ok && v != ""
+	})
+	if err := envconfig.ProcessWith(c.Context, &envconfig.Config{Target: &config, Lookuper: set}); err != nil {
+		return config, misuse("%w", err)
+	}
+	if dir := c.String("data-dir"); dir != "" {
+		config.Dir, config.URL = dir, ""
+	}
+	config.Key = ""
+	if err := config.Validate(); err != nil {
+		return config, misuse("%w", err)
+	}
+	return config, nil
+}
+
+// lookup is a function as an [envconfig.Lookuper].
+type lookup func(string) (string, bool)
+
+func (l lookup) Lookup(key string) (string, bool) { return l(key) }
+
+// choice is what the flags of a list say.
+type choice struct {
+	since          time.Time
+	limit          int
+	state, project string
+}
+
+// chosen reads the flags of a list. tableLimit bounds a table for people where
+// they gave no limit; 0 is all.
+func (p *program) chosen(c *cli.Context, tableLimit int, states ...string) (choice, error) {
+	got := choice{state: c.String("state"), project: strings.Trim(c.String("project"), "/")}
+	var errs []error
+	if got.state != "" && !slices.Contains(states, got.state) {
+		errs = append(errs, fmt.Errorf("--state: want one of %s, not %q", strings.Join(states, ", "), got.state))
+	}
+	if !p.json {
+		got.limit = tableLimit
+	}
+	if text := c.String("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			errs = append(errs, fmt.Errorf("--limit: want a number, 0 for all, not %q", text))
+		}
+		got.limit = n
+	}
+	since, err := parseSince(c.String("since"), time.Now())
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--since: %w", err))
+	}
+	got.since = since
+	if err := errors.Join(errs...); err != nil {
+		return got, misuse("%w", err)
+	}
+	return got, nil
+}
+
+// parseSince reads a duration before now, in Go's form or in days, or a time.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("want a duration such as 90m, 2h or 7d, or a time such as 2026-11-20T14:00:00Z, not %q", text)
+}
+
+// ids are the numbers behind a command. Flags may stand behind them, too: that is
+// where people write them.
+func ids(c *cli.Context) ([]int64, error) {
+	var list []int64
+	for args := c.Args().Slice(); len(args) > 0; args = args[1:] {
+		word := args[0]
+		if flag, ok := strings.CutPrefix(word, "-"); ok {
+			name, value, has := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
+			switch {
+			case has:
+			case isSwitch(c.Command, name):
+				value = "true"
+			case len(args) > 1:
+				value, args = args[1], args[1:]
+			}
+			if err := c.Set(name, value); err != nil {
+				return nil, misuse("flag %s: %w; see %s --help", word, err, c.Command.HelpName)
+			}
+			continue
+		}
+		id, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || id <= 0 {
+			return nil, misuse("%q is no id: ids are the numbers that list shows", word)
+		}
+		list = append(list, id)
+	}
+	return list, nil
+}
+
+func isSwitch(command *cli.Command, name string) bool {
+	return slices.ContainsFunc(command.Flags, func(f cli.Flag) bool {
+		_, ok := f.(*cli.BoolFlag)
+		return ok && slices.Contains(f.Names(), name)
+	})
+}
+
+// oneID is the id of a command that shows one thing.
+func oneID(c *cli.Context) (int64, error) {
+	list, err := ids(c)
+	if err == nil && len(list) != 1 {
+		err = misuse("which one? %s takes one id", c.Command.HelpName)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return list[0], nil
+}
+
+// printLine writes v as one line of JSON.
+func (p *program) printLine(v any) error {
+	e := json.NewEncoder(p.stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// table is rows for people. It is written in parts, so that a long one is not
+// held in memory.
+type table struct {
+	w    *tabwriter.Writer
+	rows int
+}
+
+func (p *program) table(heads ...string) *table {
+	t := &table{w: tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)}
+	_, _ = fmt.Fprintln(t.w, strings.Join(heads, "\t"))
+	return t
+}
+
+func (t *table) row(cells ...string) error {
+	for i, cell := range cells {
+		cells[i] = inert(cell)
+	}
+	if t.rows++; t.rows%1000 == 0 {
+		if err := t.w.Flush(); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+	return err
+}
+
+// inert is text from outside, safe for a terminal and on one line.
+func inert(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+}
+
+// cut is text of at most n characters.
+func cut(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}
+
+// more says that a table ended at its own limit.
+func (p *program) more(c *cli.Context, rows int) {
+	if !p.json && c.String("limit") == "" && rows == shownRows {
+		_, _ = fmt.Fprintf(p.stderr, "remora: the newest %d; --limit 0 shows all\n", shownRows)
+	}
+}
+
+// local is a time as people read it; empty for never.
+func local(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+// absent turns "there is no such row" into words; list is the command that shows
+// what there is.
+func absent(what, list string, id int64, err error) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		return explained(err)
+	}
+	return fmt.Errorf("no %s has the id %d; %s shows what there is", what, id, list)
+}
