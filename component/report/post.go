@@ -207,6 +207,9 @@ func (a *attempt) afterStep(ctx context.Context) (again bool) {
 // isShown says whether GitLab shows the message already, left there by an earlier
 // call of ours: a final status sent again would be a new job. A fault is no matter.
 func (a *attempt) isShown(ctx context.Context) bool {
+	if a.s.level {
+		return a.stands(ctx)
+	}
 	found, ok, err := a.look(ctx)
 	if err != nil || !ok {
 		return false

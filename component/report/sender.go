@@ -21,6 +21,7 @@ type sender struct {
 	sites []*site
 
 	single bool // one message of a job that may say more later: nothing is ended
+	level  bool // single, and what GitLab shows is read before anything is sent: see [Show]
 
 	mu       sync.Mutex // guards all below, and the rows of sites
 	work     sync.Cond
@@ -236,7 +237,7 @@ func (s *sender) unfinished() int {
 // whether there was one.
 func (s *sender) sumUp() (more bool) {
 	for _, at := range s.sites {
-		if len(at.folded) == 0 || at.total == nil || at.total.goal.final() {
+		if len(at.folded) == 0 || at.total == nil || at.total.goal.final() || s.level && !s.allKnown(at) {
 			continue
 		}
 		var of []delivery.Outcome

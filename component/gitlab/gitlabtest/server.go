@@ -155,6 +155,8 @@ func (s *Server) routes() http.Handler {
 	handle("GET /projects/{id}/repository/commits/{sha}", "stats", (*call).getCommit)
 	handle("GET /projects/{id}/repository/commits/{sha}/statuses", "all name ref stage pipeline_id order_by sort "+paging, (*call).listStatuses)
 	handle("GET /projects/{id}/repository/commits/{sha}/merge_requests", "state "+paging, (*call).commitMergeRequests)
+	handle("GET /projects/{id}/repository/branches/{ref}", "", (*call).getBranch)
+	handle("GET /projects/{id}/repository/tags/{ref}", "", (*call).getTag)
 	handle("GET /projects/{id}/repository/compare", "from to straight unidiff", (*call).compare)
 	handle("GET /projects/{id}/repository/merge_base", "refs", (*call).mergeBase)
 	handle("GET "+mr, "include_rebase_in_progress include_diverged_commits_count render_html", (*call).getMergeRequest)
