@@ -162,7 +162,7 @@ func (r *raw) readProject(e *Envelope) {
 		}
 	}
 	e.ProjectID = cmp.Or(number(r.projectID), e.ProjectID)
-	if homepage := text(member(r.repository, "homepage"), maxURL); homepage != "" {
+	if homepage := address(member(r.repository, "homepage")); homepage != "" {
 		e.addInstance(homepage)
 		if e.Project == "" {
 			e.Project = pathOf(homepage)
@@ -171,24 +171,35 @@ func (r *raw) readProject(e *Envelope) {
 	}
 }
 
-// readProjectObject reads one "project". The last path and id count.
+// readProjectObject reads one "project". The last path and id count. Its page
+// says where it is; the clone addresses, which may lie on another host of the
+// same GitLab, do so only where a reader could find no page.
 func (r *raw) readProjectObject(e *Envelope, object []byte) {
+	var clones []string
+	page, noPage := false, false
 	_ = members(object, func(key, value []byte) {
-		switch string(key) {
-		case "id":
+		switch {
+		case string(key) == "id":
 			e.ProjectID = cmp.Or(number(value), e.ProjectID)
-		case "web_url":
-			e.addInstance(text(value, maxURL))
-		case "path_with_namespace":
+		case bytes.EqualFold(key, []byte("path_with_namespace")):
 			path := text(value, maxPath)
-			e.Project = cmp.Or(path, e.Project)
-			e.addPath(path)
-		default:
-			if bytes.EqualFold(key, []byte("path_with_namespace")) {
-				e.addPath(text(value, maxPath))
+			if string(key) == "path_with_namespace" {
+				e.Project = cmp.Or(path, e.Project)
 			}
+			e.addPath(path)
+		case bytes.EqualFold(key, []byte("web_url")):
+			address := address(value)
+			page, noPage = true, noPage || address == ""
+			e.addInstance(address)
+		case bytes.EqualFold(key, []byte("http_url")), bytes.EqualFold(key, []byte("git_http_url")):
+			clones = append(clones, address(value))
 		}
 	})
+	if !page || noPage {
+		for _, address := range clones {
+			e.addInstance(address)
+		}
+	}
 }
 
 func (e *Envelope) addPath(path string) {

@@ -128,6 +128,34 @@ func TestInstances(t *testing.T) {
 	}
 }
 
+func TestWhereAProjectIs(t *testing.T) {
+	t.Parallel()
+	const home, evil = "https://gitlab.example.com", "https://evil.example"
+	for name, tc := range map[string]struct {
+		project string
+		want    []string
+	}{
+		"clones from another host of the same GitLab": {`{"web_url":"` + home + `/a/b","git_http_url":"https://clone.example.com/a/b.git"}`, []string{home}},
+		"no page, so the clone address counts":        {`{"git_http_url":"` + evil + `/a/b.git"}`, []string{evil}},
+		"an empty page":                               {`{"web_url":"","http_url":"` + evil + `/a/b.git"}`, []string{evil}},
+		"a page that is no text":                      {`{"web_url":7,"http_url":"` + evil + `/a/b.git"}`, []string{evil}},
+		"a second page takes the first away":          {`{"web_url":"` + home + `/a/b","WEB_URL":"","Http_Url":"` + evil + `/a/b.git"}`, []string{home, evil}},
+		"a second page elsewhere":                     {`{"web_url":"` + home + `/a/b","Web_url":"` + evil + `/a/b"}`, []string{home, evil}},
+		"a page too long to be read":                  {`{"web_url":"` + evil + `/` + strings.Repeat("a", 3000) + `"}`, []string{webhook.Unreadable}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := webhook.Parse(nil, []byte(`{"project":`+tc.project+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got.Instances); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	const hash = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" // of {}

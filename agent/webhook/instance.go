@@ -28,6 +28,14 @@ func origin(address string) string {
 	return scheme + "://" + host
 }
 
+// address is a URL in a body; [Unreadable] for one that is too long to be one.
+func address(value []byte) string {
+	if len(value) > maxURL && value[0] == '"' {
+		return Unreadable
+	}
+	return text(value, maxURL)
+}
+
 // hostOf is an origin without its scheme.
 func hostOf(origin string) string {
 	_, host, _ := strings.Cut(origin, "://")
