@@ -52,6 +52,8 @@ type DeliveryFilter struct {
 	Key       string
 	Limit     int
 	Before    int64 // ids below this one: the next page
+
+	MergeRequest int64 // iid, in the project
 }
 
 const deliveryColumns = "id, event, work_key, target, project, project_id, ref, sha, merge_request, state, attempts, error, payload, result, created_at, started_at, ended_at"
@@ -145,7 +147,7 @@ func (f DeliveryFilter) where() *where {
 	for _, c := range []struct {
 		condition string
 		value     int64
-	}{{"event = ?", f.Event}, {"project_id = ?", f.ProjectID}, {"created_at >= ?", micros(f.Since)}, {"id < ?", f.Before}} {
+	}{{"event = ?", f.Event}, {"project_id = ?", f.ProjectID}, {"merge_request = ?", f.MergeRequest}, {"created_at >= ?", micros(f.Since)}, {"id < ?", f.Before}} {
 		if c.value != 0 {
 			w.and(c.condition, c.value)
 		}
