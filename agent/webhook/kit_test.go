@@ -38,6 +38,9 @@ var (
 	errDiskFull = errors.New("disk full")
 )
 
+// The real store is one.
+var _ webhook.Appender = (*store.Store)(nil)
+
 // memory is a store in memory: the first of a key wins, also at once.
 type memory struct {
 	mu     sync.Mutex
