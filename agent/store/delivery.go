@@ -54,6 +54,7 @@ type DeliveryFilter struct {
 	Before    int64 // ids below this one: the next page
 
 	MergeRequest int64 // iid, in the project
+	NoProjectID  bool  // only those whose project has no known id
 }
 
 const deliveryColumns = "id, event, work_key, target, project, project_id, ref, sha, merge_request, state, attempts, error, payload, result, created_at, started_at, ended_at"
@@ -152,6 +153,9 @@ func (f DeliveryFilter) where() *where {
 			w.and(c.condition, c.value)
 		}
 	}
+	if f.NoProjectID {
+		w.and("project_id = 0")
+	}
 	return w
 }
 
@@ -167,7 +171,9 @@ func (s *Store) WaitingOf(ctx context.Context, key string) ([]Delivery, error) {
 	return found, nil
 }
 
-const waitingWhere = " WHERE work_key = ? AND " + openStates + " ORDER BY id DESC LIMIT 1000"
+// The index is named because SQLite would take the one of all deliveries of the
+// key, which grows.
+const waitingWhere = " INDEXED BY delivery_open WHERE work_key = ? AND " + openStates + " ORDER BY id DESC LIMIT 1000"
 
 func (s *Store) deliveries(ctx context.Context, rest string, args ...any) ([]Delivery, error) {
 	var found []Delivery

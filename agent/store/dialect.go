@@ -22,6 +22,9 @@ var toSQLite = strings.NewReplacer(
 	" FOR UPDATE", "",
 )
 
+// toPostgres holds what PostgreSQL needs no word for: it counts its rows.
+var toPostgres = strings.NewReplacer(" INDEXED BY delivery_open", "")
+
 // say is query as the database wants it. Statements are constants but for the
 // length of their lists, so what was said is remembered.
 func (d *dialect) say(query string) string {
@@ -30,7 +33,7 @@ func (d *dialect) say(query string) string {
 	}
 	s := toSQLite.Replace(query)
 	if d.postgres {
-		s = numbered(query)
+		s = numbered(toPostgres.Replace(query))
 	}
 	d.said.Store(query, s)
 	return s

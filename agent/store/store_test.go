@@ -64,6 +64,10 @@ func TestAnEventComesBackAsItWas(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
+			if !bytes.Equal(got.Body, want.Body) || got.Body == nil {
+				t.Errorf("%s: got a body of %d bytes, want %d", name, len(got.Body), len(want.Body))
+			}
+			got.Body, want.Body = nil, nil // slow to compare
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}

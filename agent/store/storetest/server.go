@@ -62,14 +62,21 @@ func (s *Server) Config(t testing.TB) store.Config {
 	return store.Config{URL: newDatabase(t, s.URL)}
 }
 
-// Stop shuts the server down in good order; Crash lets it fall. Both return at
-// once; Start begins when the server is gone, and returns when it answers.
-func (s *Server) Stop(t testing.TB) { s.say(t, "stop") }
+// Stop shuts the server down in good order and returns when it is gone.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.say(t, "stop")
+	s.gone(t)
+}
 
 // Crash ends the server as a fault would: it has to recover when it starts.
-func (s *Server) Crash(t testing.TB) { s.say(t, "crash") }
+func (s *Server) Crash(t testing.TB) {
+	t.Helper()
+	s.say(t, "crash")
+	s.gone(t)
+}
 
-// Start starts the server again.
+// Start starts the server again and returns when it answers.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
 	s.say(t, "start")
@@ -156,6 +163,22 @@ func program(name string) (string, error) {
 		return "", fmt.Errorf("%s is not installed", name)
 	}
 	return found[len(found)-1], nil
+}
+
+// gone polls until the server does not answer.
+func (s *Server) gone(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for command(ctx, s.URL, "SELECT 1") == nil {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		t.Fatal("PostgreSQL does not stop")
+	}
 }
 
 // wait polls until the server answers.

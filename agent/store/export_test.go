@@ -1,0 +1,7 @@
+package store
+
+// The statements whose cost must not grow with the tables.
+const (
+	ReceivedSQL  = receivedSQL
+	WaitingWhere = waitingWhere
+)
