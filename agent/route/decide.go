@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -19,7 +20,8 @@ const (
 )
 
 // Decide says what work f asks for, or why it asks for none: reason is set
-// exactly where works is empty.
+// exactly where works is empty. Works come in the order of their keys, in which
+// they are to be put.
 func (t *Table) Decide(f Fact) (works []Work, reason string) {
 	at, reason := t.instance(f)
 	if reason == "" {
@@ -41,6 +43,7 @@ func (t *Table) Decide(f Fact) (works []Work, reason string) {
 	if len(works) == 0 {
 		return nil, plain(no.reason())
 	}
+	slices.SortFunc(works, func(a, b Work) int { return strings.Compare(a.Key, b.Key) })
 	return works, ""
 }
 
@@ -129,7 +132,7 @@ func (t *Table) workOf(f Fact, ev delivery.Event, r rule, no *refusal) []Work {
 		}
 		w := Work{Key: Key(target, ev), Target: target, Project: strings.ToLower(ev.Project.Path), Event: ev, Paths: r.paths, Report: r.Report, Rule: r.Name}
 		if f.Kind == Pipeline {
-			w.Once = fmt.Sprintf("pipeline:%s:%s/%d", target, projectKey(ev), ev.Pipeline.ID)
+			w.Once = &Once{Name: "pipeline " + w.Key, Slot: time.UnixMicro(ev.Pipeline.ID).UTC()}
 		}
 		works = append(works, w)
 	}

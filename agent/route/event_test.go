@@ -76,8 +76,9 @@ func TestWorkIsStoredAsItIs(t *testing.T) {
 	if w.Rule != "docs" || w.Project != "acme/app" || w.Paths != "docs/**" || w.Report.Note != report.NoteOff {
 		t.Errorf("got %+v, want what the route says", w)
 	}
-	if want := "pipeline:mirror:gitlab.example.com/42/1001"; w.Once != want {
-		t.Errorf("got once %q, want %q: our own statuses end the pipeline again", w.Once, want)
+	once := &route.Once{Name: "pipeline sync:mirror:gitlab.example.com/42:refs/heads/main", Slot: time.UnixMicro(1001).UTC()}
+	if diff := cmp.Diff(once, w.Once); diff != "" {
+		t.Errorf("our own statuses end the pipeline again (-want +got):\n%s", diff)
 	}
 	stored, err := json.Marshal(w)
 	if err != nil {

@@ -64,12 +64,12 @@ func judge(t interface{ Errorf(string, ...any) }, works []route.Work, reason str
 	if !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) || utf8.RuneCountInString(reason) > 300 {
 		t.Errorf("reason %q is not fit for a line", reason)
 	}
-	keys := map[string]bool{}
+	last := ""
 	for _, w := range works {
-		if keys[w.Key] {
-			t.Errorf("key %q comes twice", w.Key)
+		if w.Key <= last {
+			t.Errorf("key %q comes after %q, want each once and in order", w.Key, last)
 		}
-		keys[w.Key] = true
+		last = w.Key
 		if strings.ContainsFunc(w.Key, unicode.IsControl) || !strings.HasPrefix(w.Key, "sync:"+w.Target+":gitlab.example.com/") || w.Key != route.Key(w.Target, w.Event) {
 			t.Errorf("key %q is not that of target %s and its event", w.Key, w.Target)
 		}

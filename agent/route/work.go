@@ -3,6 +3,7 @@ package route
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/report"
@@ -19,10 +20,18 @@ type Work struct {
 	Report  report.Config  `json:"report"`
 	Rule    string         `json:"rule"`
 
-	// Once, if set, names what may cause this work a single time: the work is to
-	// be put only by whoever notes the name first. Our own statuses end a pipeline
-	// again, so that without it a pipeline's success would cause itself.
-	Once string `json:"once,omitempty"`
+	// Once, if set, is to be noted as a firing in the transaction that puts the
+	// work, and the work is to be put only by whoever notes it first. Our own
+	// statuses end a pipeline again, so that without it a pipeline's success would
+	// cause itself.
+	Once *Once `json:"once,omitempty"`
+}
+
+// Once is a firing that happens a single time. Its slot is no time but the id of
+// the pipeline, so that the newest of a ref is the last to be forgotten.
+type Once struct {
+	Name string    `json:"name"`
+	Slot time.Time `json:"slot"`
 }
 
 // Key names the work that brings target in step with the ref of ev. Every cause
