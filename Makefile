@@ -34,7 +34,7 @@ shell: ## shellcheck, where it is installed
 build: ## the binary, as it is released
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="$(LDFLAGS)" -o remora .
 
-bench: ## curl beside remora: time, memory, requests
+bench: ## remora beside curl, the agent beside lesser handlers: time, memory, requests
 	scripts/bench.sh
 
 e2e: ## the components in gitlab-ci-local, against stand-ins

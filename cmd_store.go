@@ -15,6 +15,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"github.com/urfave/cli/v2"
 
+	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/delivery"
 )
@@ -86,11 +87,11 @@ func (p *program) format(c *cli.Context) error {
 
 // withStore opens the agent's database for one command.
 func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
-	config, err := p.storeConfig(c)
+	place, err := p.storeConfig(c)
 	if err != nil {
 		return err
 	}
-	file, err := config.File()
+	file, err := place.File()
 	if err != nil {
 		return misuse("%w", err)
 	}
@@ -100,7 +101,7 @@ func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
 			Remedy: "run this with the agent's own REMORA_DATA_DIR or REMORA_DATABASE_URL, as the user that it runs as",
 		})
 	}
-	s, err := store.Open(c.Context, config)
+	s, err := store.Open(c.Context, place)
 	if err != nil {
 		return explained(err)
 	}
@@ -110,31 +111,36 @@ func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
 	return err
 }
 
-// storeConfig is where the database is. The key of its secrets is not asked for:
-// no secret is read here.
+// storeConfig is where the database is: as the file says, or the environment. The
+// key of its secrets is not asked for: no secret is read here.
 func (p *program) storeConfig(c *cli.Context) (store.Config, error) {
-	var config store.Config
-	set := lookup(func(key string) (string, bool) {
-		v, ok := p.env.Lookup(key)
-		return v, ok && v != ""
-	})
-	if err := envconfig.ProcessWith(c.Context, &envconfig.Config{Target: &config, Lookuper: set}); err != nil {
-		return config, misuse("%w", err)
+	var place store.Config
+	if file := c.String("config"); file != "" {
+		all, _, err := config.Load(c.Context, file, p.env)
+		if err != nil {
+			return place, misuse("%w", err)
+		}
+		place = all.Store
+	} else if err := envconfig.ProcessWith(c.Context, &envconfig.Config{Target: &place, Lookuper: nonEmpty{p.env}}); err != nil {
+		return place, misuse("%w", err)
 	}
 	if dir := c.String("data-dir"); dir != "" {
-		config.Dir, config.URL = dir, ""
+		place.Dir, place.URL = dir, ""
 	}
-	config.Key = ""
-	if err := config.Validate(); err != nil {
-		return config, misuse("%w", err)
+	place.Key = ""
+	if err := place.Validate(); err != nil {
+		return place, misuse("%w", err)
 	}
-	return config, nil
+	return place, nil
 }
 
-// lookup is a function as an [envconfig.Lookuper].
-type lookup func(string) (string, bool)
+// nonEmpty is an environment in which an empty variable is not set.
+type nonEmpty struct{ envconfig.Lookuper }
 
-func (l lookup) Lookup(key string) (string, bool) { return l(key) }
+func (n nonEmpty) Lookup(key string) (string, bool) {
+	v, ok := n.Lookuper.Lookup(key)
+	return v, ok && v != ""
+}
 
 // choice is what the flags of a list say.
 type choice struct {

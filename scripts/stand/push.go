@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -29,7 +30,8 @@ type push struct {
 	projectID, userID int64
 	branch            string
 	before, after     string
-	commits           int // that it names; GitLab names twenty at most
+	commits           int    // that it names; GitLab names twenty at most
+	key               string // Idempotency-Key; empty: a new one
 }
 
 // body is the webhook as GitLab writes it.
@@ -69,7 +71,7 @@ func (p push) body() []byte {
 // send delivers the webhook to an agent as GitLab 19.1 does, signed, and returns
 // the status and how long the answer took.
 func (p push) send(ctx context.Context, agent string) (status int, took time.Duration, err error) {
-	body, id := p.body(), uuid()
+	body, id := p.body(), cmp.Or(p.key, uuid())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, agent+"/hooks/gitlab", bytes.NewReader(body))
 	if err != nil {
 		return 0, 0, err

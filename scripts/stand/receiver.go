@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,11 +18,12 @@ type receiver struct {
 
 	mu     sync.Mutex
 	seen   map[string][]time.Time
+	order  map[string][]string // commits by ref, as they came
 	change chan struct{} // closed and made anew at each delivery
 }
 
 func newReceiver() *receiver {
-	return &receiver{seen: map[string][]time.Time{}, change: make(chan struct{})}
+	return &receiver{seen: map[string][]time.Time{}, order: map[string][]string{}, change: make(chan struct{})}
 }
 
 // listen serves on a free port of loopback until close, and returns the address.
@@ -39,6 +41,7 @@ func (r *receiver) close() { _ = r.server.Close() }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var event struct {
+		Ref string `json:"ref"`
 		SHA string `json:"sha"`
 	}
 	if err := json.NewDecoder(io.LimitReader(req.Body, 1<<20)).Decode(&event); err != nil {
@@ -47,6 +50,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	r.seen[event.SHA] = append(r.seen[event.SHA], time.Now())
+	r.order[event.Ref] = append(r.order[event.Ref], event.SHA)
 	close(r.change)
 	r.change = make(chan struct{})
 	r.mu.Unlock()
@@ -62,6 +66,13 @@ func (r *receiver) delivered(sha string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.seen[sha])
+}
+
+// came are the commits of a ref, in the order of their deliveries.
+func (r *receiver) came(ref string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.order[ref])
 }
 
 // await is when a commit was first delivered; it waits for that.
