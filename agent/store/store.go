@@ -92,7 +92,8 @@ func (s *Store) Close() error {
 // fn must be short, must reach for nothing but tx and values of its own, and may
 // run more than once: PostgreSQL may ask for a transaction to be repeated. It must
 // not call other methods of the store, which may wait for the same writer. When
-// ctx ends before fn has begun, fn does not run.
+// ctx ends before fn has begun, fn does not run. When the connection breaks in the
+// middle of COMMIT, the error leaves open what became of it.
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	return s.engine.write(ctx, fn)
 }

@@ -25,7 +25,7 @@ const itemColumns = "key, project, lane, wanted, done, attempts, fence"
 
 // peekSQL says whether there is anything to claim, without asking for a lock: a
 // ready key, when the next key is due, and when the next lease ends.
-const peekSQL = `SELECT (SELECT count(*) FROM (SELECT 1 FROM work WHERE state = 'ready' LIMIT 1) AS some),
+const peekSQL = `SELECT (SELECT count(*) FROM (SELECT 1 FROM work WHERE state = 'ready' LIMIT 1) AS due),
   (SELECT COALESCE(min(not_before), 0) FROM work WHERE state = 'later'),
   (SELECT COALESCE(min(lease), 0) FROM work WHERE state = 'running')`
 

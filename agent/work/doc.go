@@ -24,4 +24,6 @@
 //     the outcome: [Result].Finish is part of the transaction that checks it.
 //   - A run counts as an attempt from its claim on, so that work which kills its
 //     agent is given up one day, too. A run that a drain stopped does not count.
+//   - Leases are told in the time of the agents, whose clocks agree to well within
+//     a sixth of a lease.
 package work

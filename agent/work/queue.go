@@ -210,8 +210,12 @@ func (q *Queue) Retry(ctx context.Context, key string) error {
 func (q *Queue) Depth(ctx context.Context) (depth map[string]int, oldest time.Duration, err error) {
 	depth = map[string]int{}
 	var parts []string
-	for _, state := range []string{"later", "ready", "running", "dead"} {
-		parts = append(parts, fmt.Sprintf("SELECT '%s', count(*), COALESCE(min(first_at), 0) FROM work WHERE state = '%s'", state, state))
+	for _, state := range []string{"ready", "later", "running", "dead"} {
+		first := "0"
+		if state == "ready" {
+			first = "COALESCE(min(first_at), 0)"
+		}
+		parts = append(parts, fmt.Sprintf("SELECT '%s', count(*), %s FROM work WHERE state = '%s'", state, first, state))
 	}
 	err = q.store.Query(ctx, func(r store.Row) error {
 		var state string
