@@ -68,14 +68,23 @@ func (l load) run(ctx context.Context) (loaded, error) {
 	if l.lasts <= 0 || l.lasts > maxDuration {
 		l.lasts = maxDuration
 	}
+	conns, err := l.dial(ctx)
+	defer func() {
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	}()
+	if err != nil {
+		return loaded{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.lasts)
 	defer cancel()
 	var sent atomic.Int64
 	var all sync.WaitGroup
 	parts, errs := make([]loaded, l.conns), make([]error, l.conns)
 	start := time.Now()
-	for i := range l.conns {
-		all.Go(func() { parts[i], errs[i] = l.connection(ctx, &sent) })
+	for i, conn := range conns {
+		all.Go(func() { parts[i], errs[i] = l.connection(ctx, conn, &sent) })
 	}
 	all.Wait()
 	sum := loaded{took: time.Since(start)}
@@ -88,14 +97,22 @@ func (l load) run(ctx context.Context) (loaded, error) {
 	return sum, errors.Join(errs...)
 }
 
-// connection sends one webhook after the other.
-func (l load) connection(ctx context.Context, sent *atomic.Int64) (loaded, error) {
-	var got loaded
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.address)
-	if err != nil {
-		return got, err
+// dial opens the connections, before the time of the load begins.
+func (l load) dial(ctx context.Context) (conns []net.Conn, err error) {
+	d := &net.Dialer{Timeout: 10 * time.Second}
+	for range l.conns {
+		conn, err := d.DialContext(ctx, "tcp", l.address)
+		if err != nil {
+			return conns, err
+		}
+		conns = append(conns, conn)
 	}
-	defer func() { _ = conn.Close() }()
+	return conns, nil
+}
+
+// connection sends one webhook after the other.
+func (l load) connection(ctx context.Context, conn net.Conn, sent *atomic.Int64) (loaded, error) {
+	var got loaded
 	answers := bufio.NewReader(conn)
 	m := l.message()
 	for ctx.Err() == nil {
