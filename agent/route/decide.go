@@ -17,6 +17,7 @@ const (
 
 	mergeRequestPipeline = "merge_request_event"
 	externalPipeline     = "external"
+	childPipeline        = "parent_pipeline"
 )
 
 // Decide says what work f asks for, or why it asks for none: reason is set

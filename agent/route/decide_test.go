@@ -188,6 +188,7 @@ func TestOtherKinds(t *testing.T) {
 		{"a tag's pipeline is the tag's", pipeline(fields{"tag": true, "ref": "v1.0"}), "sync:direktiv:gitlab.example.com/42:refs/tags/v1.0"},
 		{"a running pipeline is not", pipeline(fields{"status": "running"}), "pipeline running"},
 		{"nor one made of our own statuses", pipeline(fields{"source": "external"}), "a pipeline of nothing but commit statuses"},
+		{"nor a child's", pipeline(fields{"source": "parent_pipeline"}), "a child pipeline, whose parent's end is what counts"},
 		{"nor the bot's own", with(pipeline(nil), fields{"user": fields{"id": botID}}), "the bot's own event"},
 		{"nor one without an id", pipeline(fields{"id": nil}), "the event names no pipeline"},
 		{"a merge request's pipeline is its branch's", with(pipeline(fields{"source": "merge_request_event", "ref": "refs/merge-requests/7/head"}), fields{"merge_request": fields{"iid": 7, "source_branch": "feature", "source_project_id": 42, "target_project_id": 42}}),

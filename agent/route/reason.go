@@ -105,6 +105,8 @@ func idlePipeline(f Fact) string {
 		return "the event names no pipeline"
 	case f.Pipeline.Source == externalPipeline:
 		return "a pipeline of nothing but commit statuses"
+	case f.Pipeline.Source == childPipeline:
+		return "a child pipeline, whose parent's end is what counts"
 	case f.Status != "success":
 		return "pipeline " + cmp.Or(f.Status, "without a status")
 	case f.MergeRequest.Fork():

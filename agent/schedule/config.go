@@ -7,15 +7,14 @@ import (
 
 // Config is one schedule: when, and what is then brought in step.
 type Config struct {
-	Name     string   `yaml:"name" usage:"name, by which firings are kept: a new name is a new schedule"`
-	Cron     string   `yaml:"cron" usage:"five fields: minute, hour, day of month, month, day of week"`
-	Every    string   `yaml:"every" usage:"ISO 8601 duration in place of cron, such as PT15M or P1D, from one minute to 366 days"`
-	Zone     string   `yaml:"zone" usage:"time zone of cron, such as Europe/Berlin; default UTC"`
-	OnStart  bool     `yaml:"on_start" usage:"also when the agent starts"`
-	Projects []string `yaml:"projects" usage:"paths or globs of projects"`
-	Refs     []string `yaml:"refs" usage:"branches or tags, by name or glob"`
-	Paths    []string `yaml:"paths" usage:"globs of files; what does not touch them is skipped"`
-	Sync     []string `yaml:"sync" usage:"names of targets"`
+	Name     string // unique; firings are kept by it, so a new name is a new schedule
+	Cron     string // five fields; or
+	Every    string // an ISO 8601 duration; or neither, with OnStart
+	Zone     string // of Cron, such as Europe/Berlin; empty: UTC
+	OnStart  bool   // also when the agent starts
+	Projects []string
+	Refs     []string
+	Sync     []string // names of targets
 }
 
 // Spec is when the schedule fires.
