@@ -12,6 +12,7 @@ import (
 	"gitlab.com/remora-ci/remora/agent/route"
 	"gitlab.com/remora-ci/remora/component/gitlab"
 	"gitlab.com/remora-ci/remora/component/paths"
+	"gitlab.com/remora-ci/remora/component/report"
 	"gitlab.com/remora-ci/remora/component/rest"
 	"gitlab.com/remora-ci/remora/component/target"
 )
@@ -200,8 +201,8 @@ func (l *loader) checkMembers(path, key string, given, known []string, what stri
 func (l *loader) routes() []Route {
 	var list []Route
 	taken := l.newNames()
-	reportFields := sectionOf(reflect.TypeFor[routeEntry](), "", "").fields
-	reportFields = sectionOf(reportFields[len(reportFields)-1].typ, "REMORA_", "").fields
+	fields := fieldsAt("routes")
+	reportFields := sectionOf(reflect.TypeFor[report.Config](), "REMORA_", "").fields
 	for i, d := range l.doc.Routes {
 		path := item("routes", i)
 		r := Route{Optional: d.Optional, Rule: route.Rule{
@@ -220,7 +221,7 @@ func (l *loader) routes() []Route {
 		l.checkSync(path, d.Sync)
 		l.checkMembers(path, "optional", d.Optional, d.Sync, "target of this route")
 		l.checkRule(path, r.Rule)
-		l.blame(path, fieldsAt("routes"), paths.Config{Paths: d.Paths}.Validate())
+		l.blame(path, fields, paths.Config{Paths: d.Paths}.Validate())
 		l.blame(join(path, "report"), reportFields, d.Report.Validate())
 		list = append(list, r)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"gitlab.com/remora-ci/remora/agent/auth"
 	"gitlab.com/remora-ci/remora/agent/route"
+	"gitlab.com/remora-ci/remora/agent/schedule"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/target"
@@ -66,14 +67,8 @@ type Route struct {
 
 // Schedule is a delivery that no event asks for.
 type Schedule struct {
-	Name     string // unique; firings are known by it
-	Spec     string // cron expression or ISO 8601 duration; may be empty with OnStart
-	Zone     string // time zone of a cron expression: Europe/Berlin
-	OnStart  bool   // also when the agent starts
+	schedule.Config
 	Instance string // name of the instance of the projects
-	Projects []string
-	Refs     []string // globs of branches and tags; empty: the default branch
-	Sync     []string // names of targets
 }
 
 // Limits bound what the agent does at once.

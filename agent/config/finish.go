@@ -1,10 +1,14 @@
 package config
 
 import (
+	"context"
 	"net"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/sethvargo/go-envconfig"
 
 	"gitlab.com/remora-ci/remora/agent/auth"
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -39,6 +43,26 @@ func (l *loader) finish() (*Config, []Warning, error) {
 	}
 	c.settings = l.settings(l.scrubber(c))
 	return c, l.warnings, nil
+}
+
+// LoadStore reads of a file, and of env over it, only where the store is, for
+// commands that need nothing else: what else is wrong, or asks for variables
+// that are not there, does not matter. Without a file env says it alone.
+func LoadStore(ctx context.Context, file string, env envconfig.Lookuper) (store.Config, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Config{}, err
+	}
+	l := newLoader(file, env)
+	if file == "" || l.readFile() {
+		l.overlay(false)
+		l.defaults()
+	}
+	c := l.store()
+	l.faults = slices.DeleteFunc(l.faults, func(f *Fault) bool {
+		top, _, _ := strings.Cut(f.Key, ".")
+		return top != "" && top != "database" && top != "data_dir" && top != "retention"
+	})
+	return c, l.err()
 }
 
 // documentFields are the keys at the top.

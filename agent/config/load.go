@@ -20,6 +20,7 @@ const (
 	maxFile   = 1 << 20   // bytes of remora.yaml
 	maxSecret = 64 << 10  // bytes of a file with a secret
 	maxNodes  = 200 << 10 // YAML nodes to visit, aliases as often as they are used
+	maxItems  = 5000      // targets, routes and so on, each
 	maxFaults = 200       // to tell
 )
 
@@ -104,6 +105,10 @@ func (l *loader) blameYAML(err error, content []byte) {
 		at.Line = secondDocument(content)
 	case e.Mark.Line == 0:
 		at.Line, at.Column = badEncoding(content)
+	case strings.Contains(text, "unknown anchor"), strings.Contains(e.ContextMsg, "scanning an alias"):
+		text += "; a glob that begins with * needs quotes"
+	case strings.Contains(e.ContextMsg, "flow"):
+		text += "; within [ ] and { }, quote a text that holds one of [ ] { } ,"
 	case strings.Contains(text, "cannot start any token"):
 		text += "; indent with spaces, and quote a text that begins with @, ` or %"
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"gitlab.com/remora-ci/remora/agent/route"
+	"gitlab.com/remora-ci/remora/agent/schedule"
 )
 
 func (l *loader) schedules(instances []Instance) []Schedule {
@@ -16,10 +17,10 @@ func (l *loader) schedules(instances []Instance) []Schedule {
 			taken.take(path, d.Name)
 			l.checkName(join(path, "name"), d.Name)
 		}
-		s := Schedule{Name: d.Name, Spec: firstOf(d.Cron, d.Every), Zone: d.Zone, Projects: d.Projects, Refs: d.Refs, Sync: d.Sync}
+		s := Schedule{Config: schedule.Config{Name: d.Name, Cron: d.Cron, Every: d.Every, Zone: d.Zone, Projects: d.Projects, Refs: d.Refs, Sync: d.Sync}}
 		s.OnStart, _ = strconv.ParseBool(d.OnStart)
 		s.Instance = l.instanceNamed(path, d.GitLab, instances)
-		l.checkWhen(path, d, s.OnStart)
+		l.checkWhen(path, s.Config)
 		for _, need := range []struct {
 			key  string
 			list []string
@@ -36,28 +37,24 @@ func (l *loader) schedules(instances []Instance) []Schedule {
 }
 
 // checkWhen tells if a schedule can never fire, or says two things.
-func (l *loader) checkWhen(path string, d scheduleEntry, onStart bool) {
+func (l *loader) checkWhen(path string, c schedule.Config) {
+	for _, key := range []string{"cron", "every", "zone", "on_start"} {
+		if l.bad[join(path, key)] {
+			return
+		}
+	}
+	_, err := c.Spec()
 	switch {
-	case d.Cron != "" && d.Every != "":
-		l.fault(join(path, "every"), "cron is set too; set one of them")
-		return
-	case d.Cron == "" && d.Every == "":
-		if !onStart && !l.bad[join(path, "cron")] && !l.bad[join(path, "every")] && !l.bad[join(path, "on_start")] {
-			l.fault(join(path, "cron"), "missing; set cron, every or on_start, or it never fires")
-		}
-		return
-	case d.Every != "" && d.Zone != "":
+	case err == nil && c.Zone != "" && c.Cron == "":
 		l.fault(join(path, "zone"), "means something with cron only; take it out")
-		return
-	}
-	key, spec := "cron", d.Cron
-	if d.Every != "" {
-		key, spec = "every", d.Every
-	}
-	if err := checkSpec(spec, d.Zone); err != nil {
-		if strings.Contains(err.Error(), "zone") && d.Zone != "" {
-			key = "zone"
-		}
-		l.fault(join(path, key), "%v", err)
+	case err == nil:
+	case c.Cron != "" && c.Every != "":
+		l.fault(join(path, "every"), "cron is set too; set one of them")
+	case strings.HasPrefix(err.Error(), "zone "):
+		l.fault(join(path, "zone"), "%s", strings.TrimPrefix(err.Error(), "zone "))
+	case c.Every != "":
+		l.fault(join(path, "every"), "%s", strings.TrimPrefix(err.Error(), "every "))
+	default:
+		l.fault(join(path, "cron"), "%s", strings.TrimPrefix(err.Error(), "cron "))
 	}
 }

@@ -60,8 +60,9 @@ func fieldSchema(f field) schema {
 		s = leafSchema(f)
 	case f.typ.Kind() == reflect.Struct:
 		s = objectSchema(sectionOf(f.typ, f.trim, f.skip).fields)
+		s["type"] = []string{"object", "null"}
 	default:
-		s = schema{"type": "array", "items": itemSchema(sectionOf(f.typ.Elem(), f.trim, f.skip))}
+		s = schema{"type": []string{"array", "null"}, "items": itemSchema(sectionOf(f.typ.Elem(), f.trim, f.skip))}
 	}
 	if f.usage != "" {
 		s["description"] = f.usage

@@ -124,6 +124,10 @@ func (l *loader) list(n *yaml.Node, path string, f field, v reflect.Value) {
 		l.faultAt(l.at(n), path, "want a list, each item beginning with -, not %s", kindName(n))
 		return
 	}
+	if len(n.Content) > maxItems {
+		l.fault(path, "%d items, over %d", len(n.Content), maxItems)
+		return
+	}
 	s := sectionOf(f.typ.Elem(), f.trim, f.skip)
 	for i, child := range n.Content {
 		if !l.spend() {
