@@ -53,6 +53,10 @@ type Options struct {
 	Now         func() time.Time
 	Replica     string // name of this agent, for people who look; the host's
 
+	// Alone says that no other agent uses the store while this one runs: what it
+	// finds running was left by one that is no more, and nobody waits for its lease.
+	Alone bool
+
 	// Abandoned ends what belongs to a run that was given up because its agents
 	// died MaxAttempts times: nobody is left to do it in [Result].Finish.
 	Abandoned func(tx *store.Tx, it Item) error

@@ -46,6 +46,11 @@ func (q *Queue) Run(ctx context.Context, handle func(ctx context.Context, it Ite
 	var helpers, runs sync.WaitGroup
 	helpers.Go(func() { q.store.Listen(ctx, channel, q.Kick) })
 	helpers.Go(func() { q.beat(inHand) })
+	if q.o.Alone {
+		if err := q.inherit(ctx); err != nil {
+			zerolog.Ctx(ctx).Error().Err(err).Msg("old leases not ended")
+		}
+	}
 
 	q.loop(ctx, func(it Item, freed chan<- struct{}) {
 		h := q.hold(inHand, it)
@@ -62,6 +67,14 @@ func (q *Queue) Run(ctx context.Context, handle func(ctx context.Context, it Ite
 	stop(nil)
 	helpers.Wait()
 	return nil
+}
+
+// inherit ends the leases of agents that are no more.
+func (q *Queue) inherit(ctx context.Context) error {
+	return q.store.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec("UPDATE work SET lease = 1 WHERE state = 'running' AND owner <> ?", q.owner)
+		return err
+	})
 }
 
 // loop claims as long as ctx lasts, and never more than there are workers.
