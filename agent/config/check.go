@@ -53,6 +53,7 @@ func (l *loader) instances() []Instance {
 		l.checkCA(path, d.CAFile)
 		if err == nil && u.Host != "" {
 			d.Name = firstOf(d.Name, u.Host)
+			l.doc.GitLab[i].Name = d.Name
 			host := strings.ToLower(u.Host)
 			if first, again := urls[host]; again {
 				l.fault(join(path, "url"), "%s is the host of %s already", clip(u.Host), first)
@@ -151,6 +152,7 @@ func (l *loader) targets() []Target {
 	for i, d := range l.doc.Targets {
 		path := item("targets", i)
 		name := firstOf(d.Name, d.Kind)
+		l.doc.Targets[i].Name = name
 		if name != "" {
 			taken.take(path, name)
 			l.checkName(join(path, "name"), name)
@@ -214,6 +216,7 @@ func (l *loader) routes() []Route {
 		if d.Paths != "" {
 			r.Paths = strings.Split(d.Paths, "\n")
 		}
+		l.doc.Routes[i].Name = r.Name
 		taken.take(path, r.Name)
 		if len(d.Sync) == 0 {
 			l.fault(join(path, "sync"), "empty; name at least one target")
