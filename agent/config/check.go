@@ -63,7 +63,8 @@ func (l *loader) instances() []Instance {
 		if d.Name != "" {
 			taken.take(path, d.Name)
 		}
-		list = append(list, Instance(d))
+		d.URL = strings.TrimRight(strings.TrimSuffix(strings.TrimRight(d.URL, "/"), "/api/v4"), "/")
+		list = append(list, Instance{d.Name, d.URL, d.CAFile})
 	}
 	return list
 }

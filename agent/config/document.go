@@ -17,6 +17,7 @@ import (
 //	usage  for people; without it that of the package that owns the variable
 //	kind   what the text must be: bool, int, size, duration or path
 //	need   the key must be there
+//	open   not set means all, so it is not set by an empty value
 //	trim   what the variables in the section begin with
 //	skip   variables that are no keys of the section
 //	case   the section's keys are those of this kind of target
@@ -47,7 +48,7 @@ type token struct {
 	Name     string          `yaml:"name" need:"true" usage:"unique name, for logs and metrics"`
 	GitLab   string          `yaml:"gitlab" usage:"name of the instance; needed if there are several"`
 	Token    delivery.Secret `yaml:"token" env:"REMORA_GITLAB_TOKEN"`
-	Projects []string        `yaml:"projects" usage:"globs of the project paths that it is for, in any case: group/** (default: all)"`
+	Projects []string        `yaml:"projects" open:"true" usage:"globs of the project paths that it is for, in any case: group/** (default: all)"`
 }
 
 type targetEntry struct {
@@ -68,9 +69,9 @@ const (
 
 type routeEntry struct {
 	Name     string        `yaml:"name" usage:"unique name, shown with every delivery; default: route 1, route 2, …"`
-	On       []string      `yaml:"on" usage:"kinds of event: push, tag_push, merge_request, pipeline, deployment, release; default: the first three"`
-	Projects []string      `yaml:"projects" env:"REMORA_PROJECTS" usage:"globs of project paths, in any case; ! excludes; the last that fits decides; default: all"`
-	Refs     []string      `yaml:"refs" env:"REMORA_REFS" usage:"globs of branches and tags, of a merge request its source branch; ! excludes; default: all"`
+	On       []string      `yaml:"on" open:"true" usage:"kinds of event: push, tag_push, merge_request, pipeline, deployment, release; default: the first three"`
+	Projects []string      `yaml:"projects" env:"REMORA_PROJECTS" open:"true" usage:"globs of project paths, in any case; ! excludes; the last that fits decides; default: all"`
+	Refs     []string      `yaml:"refs" env:"REMORA_REFS" open:"true" usage:"globs of branches and tags, of a merge request its source branch; ! excludes; default: all"`
 	Forks    string        `yaml:"forks" kind:"bool" usage:"true: also merge requests from forks, whose commits others wrote"`
 	Paths    string        `yaml:"paths" env:"REMORA_PATHS" usage:"globs of files, one of which a change must touch; ! excludes; what cannot be known means sync"`
 	Sync     []string      `yaml:"sync" need:"true" usage:"names of the targets that are brought in step"`
@@ -88,7 +89,7 @@ type scheduleEntry struct {
 	OnStart  string   `yaml:"on_start" kind:"bool" usage:"true: also when the agent starts"`
 	GitLab   string   `yaml:"gitlab" usage:"name of the instance; needed if there are several"`
 	Projects []string `yaml:"projects" need:"true" usage:"globs of project paths, in any case; ! excludes"`
-	Refs     []string `yaml:"refs" usage:"globs of branches and tags; default: the default branch"`
+	Refs     []string `yaml:"refs" open:"true" usage:"globs of branches and tags; default: the default branch"`
 	Sync     []string `yaml:"sync" need:"true" usage:"names of the targets that are brought in step"`
 }
 

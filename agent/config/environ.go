@@ -60,6 +60,10 @@ func (l *loader) overlay(lists bool) {
 		if f.typ == textsType {
 			texts = splitList(text)
 		}
+		if len(texts) == 0 {
+			l.fault(path, "names nothing; unset it for all")
+			return
+		}
 		l.put(path, f, v, texts, false)
 	})
 }

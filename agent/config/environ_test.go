@@ -27,7 +27,7 @@ func TestTheEnvironmentAlone(t *testing.T) {
 	}
 	got, warnings, err := config.FromEnv(t.Context(), envconfig.MapLookuper(map[string]string{
 		"DIREKTIV_URL": "https://direktiv.example.com", "DIREKTIV_NAMESPACE": "demo", "DIREKTIV_TOKEN": "x-token",
-		"REMORA_GITLAB_URL": "https://gitlab.example.com", "CI_SERVER_URL": "https://other.example.com", "REMORA_GITLAB_TOKEN": "glpat-1",
+		"REMORA_GITLAB_URL": "https://gitlab.example.com/api/v4/", "CI_SERVER_URL": "https://other.example.com", "REMORA_GITLAB_TOKEN": "glpat-1",
 		"REMORA_WEBHOOK_SECRET_FILE": secret, "REMORA_ADMIN_TOKEN": "an-admin-token-of-length", "REMORA_LISTEN": "0.0.0.0:80",
 		"REMORA_DATA_DIR": "data", "REMORA_SHUTDOWN_TIMEOUT": "PT40S", "REMORA_TIMEOUT": "90s",
 		"REMORA_PROJECTS": "acme/{a,b}, acme/c/** !acme/c/d", "REMORA_REFS": "main", "REMORA_PATHS": "docs/**", "REMORA_NAME": "",
@@ -101,6 +101,10 @@ func TestDefaultsOfTheEnvironment(t *testing.T) {
 				t.Errorf("warnings: got %q, want one of the missing secret", got)
 			}
 		})
+	}
+	_, _, err := config.FromEnv(t.Context(), envconfig.MapLookuper(map[string]string{"REMORA_HTTP_URL": "https://x.example/", "REMORA_PROJECTS": " , "}))
+	if err == nil || err.Error() != "REMORA_PROJECTS: names nothing; unset it for all" {
+		t.Errorf("got %v, want no list of nothing to mean all", err)
 	}
 	if _, _, err := config.FromEnv(t.Context(), envconfig.MapLookuper(nil)); err == nil || !strings.Contains(err.Error(), "no target is configured") {
 		t.Errorf("nothing set: got %v, want the targets missed", err)

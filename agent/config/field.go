@@ -37,6 +37,7 @@ type extra struct {
 	join      string   // a list is as good, joined with this
 	pairs     bool     // and so are names with values, as "name: value"
 	sensitive bool     // may hold a password, though it is no secret as a whole
+	open      bool     // not set means all, so an empty value may be a mistake
 }
 
 // extras are those of the variables of other packages, whose tags do not say it.
@@ -51,7 +52,7 @@ var extras = map[string]extra{
 	"REMORA_MIRROR_REFS":           {join: " "},
 	"REMORA_MIRROR_KNOWN_HOSTS":    {join: "\n"},
 	"REMORA_MIRROR_CACHE":          {kind: kindPath},
-	"REMORA_PATHS":                 {join: "\n"},
+	"REMORA_PATHS":                 {join: "\n", open: true},
 	"REMORA_REPORT":                {enum: []string{report.ReportAuto, report.ReportStatus, report.ReportNote, report.ReportOff}},
 	"REMORA_NOTE":                  {enum: []string{report.NoteUpdate, report.NoteNew, report.NoteDeleteAndNew, report.NoteHideAndNew, report.NoteOnFailure, report.NoteThread, report.NoteOff}},
 	"REMORA_STATUS_ON":             {enum: []string{report.OnPipeline, report.OnSource, report.OnBoth}},
@@ -60,7 +61,7 @@ var extras = map[string]extra{
 	"REMORA_WEBHOOK_SIGNING_TOKEN": {join: "\n"},
 	"REMORA_TOKEN_KEY":             {join: "\n"},
 	"REMORA_ADMIN_TOKEN":           {join: "\n"},
-	"REMORA_WEBHOOK_ALLOW":         {join: ","},
+	"REMORA_WEBHOOK_ALLOW":         {join: ",", open: true},
 	"REMORA_TRUSTED_PROXIES":       {join: ","},
 	"REMORA_DATABASE_URL":          {sensitive: true},
 }
@@ -119,6 +120,7 @@ func fieldOf(sf reflect.StructField, trim, skip string) (field, bool) {
 	if kind := sf.Tag.Get("kind"); kind != "" {
 		f.kind = kind
 	}
+	f.open = f.open || sf.Tag.Get("open") != ""
 	if f.key == "" {
 		// A variable that GitLab sets in a job is not there in an agent.
 		if env == "" || strings.HasPrefix(env, "CI_") || slices.Contains(strings.Fields(skip), env) {

@@ -104,6 +104,10 @@ func leafSchema(f field) schema {
 	text := schema{"type": []string{"string", "number", "boolean", "null"}}
 	reference := schema{"type": "string", "pattern": referencePattern}
 	list := schema{"type": "array", "items": schema{"type": []string{"string", "number", "boolean"}}}
+	if f.open {
+		text = schema{"type": []string{"string", "number", "boolean"}, "minLength": 1}
+		list["minItems"] = 1
+	}
 	switch {
 	case f.typ == textsType:
 		return schema{"anyOf": []any{text, list}}

@@ -78,6 +78,8 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"a text for a list":            "targets: http" + rest,
 		"a word for a number":          "targets: [{kind: http, url: x}]\nlimits: {workers: many}" + rest,
 		"a word for true or false":     "targets: [{kind: http, url: x}]\nroutes: [{sync: http, wait: maybe}]",
+		"an empty list for all":        "targets: [{kind: http, url: x}]\nroutes: [{sync: http, projects: []}]",
+		"nothing for all":              "targets: [{kind: http, url: x}]\nroutes: [{sync: http, refs: }]",
 		"a size without a unit":        "targets: [{kind: http, url: x}]\nlimits: {memory: 64}" + rest,
 		"a value that is none of many": "targets: [{kind: http, url: x}]\nroutes: [{sync: http, report: {note: loud}}]",
 	} {
@@ -188,6 +190,13 @@ func TestFixedValuesAreTheOwners(t *testing.T) {
 				t.Errorf("%s: %s: got %v", key, word, err)
 			}
 		}
+	}
+}
+
+func TestExtrasAreOfVariablesThatThereAre(t *testing.T) {
+	t.Parallel()
+	if list := config.UnknownExtras(); len(list) > 0 {
+		t.Errorf("no package has %v any more", list)
 	}
 }
 

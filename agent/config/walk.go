@@ -85,6 +85,10 @@ func (l *loader) known(key *yaml.Node, path string, fields []field) bool {
 // value reads one key of a section.
 func (l *loader) value(given map[string]pair, path string, f field, v reflect.Value) {
 	p, ok := given[f.key]
+	if ok && f.open && isEmpty(p.value) {
+		l.faultAt(l.at(p.value), path, "empty; leave the key out, or say for which")
+		return
+	}
 	if ok && isNull(p.value) {
 		ok = false
 	}
@@ -317,6 +321,12 @@ func resolve(n *yaml.Node) *yaml.Node {
 func isNull(n *yaml.Node) bool {
 	n = resolve(n)
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null"
+}
+
+// isEmpty says whether n is nothing, an empty text or an empty list.
+func isEmpty(n *yaml.Node) bool {
+	n = resolve(n)
+	return isNull(n) || n.Kind == yaml.ScalarNode && strings.TrimSpace(n.Value) == "" || n.Kind == yaml.SequenceNode && len(n.Content) == 0
 }
 
 // meant is "; did you mean …?" if there is something near.
