@@ -163,7 +163,16 @@ func (f DeliveryFilter) where() *where {
 // waiting, to be retried, or left running by an agent that is no more. There may
 // be many; the newest thousand are given.
 func (s *Store) WaitingOf(ctx context.Context, key string) ([]Delivery, error) {
-	found, err := s.deliveries(ctx, waitingWhere, key)
+	return waitingOf(ctx, s.read, s.dialect, key)
+}
+
+// WaitingOf is that of the store, in the transaction.
+func (tx *Tx) WaitingOf(key string) ([]Delivery, error) {
+	return waitingOf(tx.ctx, tx.run, tx.dialect, key)
+}
+
+func waitingOf(ctx context.Context, run runner, d *dialect, key string) ([]Delivery, error) {
+	found, err := readDeliveries(ctx, run, d, waitingWhere, key)
 	if err != nil {
 		return nil, fmt.Errorf("read waiting deliveries of %s: %w", key, err)
 	}
@@ -176,8 +185,12 @@ func (s *Store) WaitingOf(ctx context.Context, key string) ([]Delivery, error) {
 const waitingWhere = " INDEXED BY delivery_open WHERE work_key = ? AND " + openStates + " ORDER BY id DESC LIMIT 1000"
 
 func (s *Store) deliveries(ctx context.Context, rest string, args ...any) ([]Delivery, error) {
+	return readDeliveries(ctx, s.read, s.dialect, rest, args...)
+}
+
+func readDeliveries(ctx context.Context, run runner, dialect *dialect, rest string, args ...any) ([]Delivery, error) {
 	var found []Delivery
-	err := queryRows(ctx, s.read, s.dialect.say("SELECT "+deliveryColumns+" FROM delivery"+rest), func(r Row) error {
+	err := queryRows(ctx, run, dialect.say("SELECT "+deliveryColumns+" FROM delivery"+rest), func(r Row) error {
 		var d Delivery
 		var created, started, ended int64
 		if err := r.Scan(&d.ID, &d.Event, &d.Key, &d.Target, &d.Project, &d.ProjectID, &d.Ref, &d.SHA, &d.MergeRequest, &d.State, &d.Attempts, &d.Error, &d.Payload, &d.Result, &created, &started, &ended); err != nil {

@@ -13,7 +13,7 @@ func TestAnAgentThatIsAloneWaitsForNoLeaseOfADeadOne(t *testing.T) {
 	t.Parallel()
 	storetest.Databases(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)
-		dead := newBench(t, s, work.Options{Lease: time.Hour})
+		dead := newBench(t, s, work.Options{Lease: time.Hour, Workers: 1}) // busy, it claims no more
 		dead.put(work.Put{Key: "sync:a", Project: "p", Wanted: 1})
 		lost := dead.next()
 		other := newBench(t, s, work.Options{Lease: time.Hour, Now: dead.clock.Now})

@@ -17,7 +17,7 @@ import (
 type Item struct {
 	Key      string
 	Project  string
-	Wanted   int64 // the newest event asked for; what this run is about
+	Wanted   int64 // the newest event asked for; what this run is about, see Take
 	Taken    int64 // the newest event of the last run that ended well
 	Attempts int   // 1 for the first
 	Last     bool  // fails it once more, it is given up, unless it was asked for again meanwhile

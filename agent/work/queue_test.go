@@ -353,3 +353,31 @@ func TestLanesTakeTurnsAndHaveALimit(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatComesBeforeTakeBelongsToTheRun(t *testing.T) {
+	t.Parallel()
+	onBoth(t, work.Options{}, func(t *testing.T, b *bench) {
+		take := func(it work.Item) (taken work.Item, held bool) {
+			t.Helper()
+			err := b.store.Write(t.Context(), func(tx *store.Tx) (err error) {
+				taken, held, err = b.queue.Take(tx, it)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return taken, held
+		}
+		b.put(work.Put{Key: "sync:a", Project: "p", Wanted: 1})
+		r := b.next()
+		b.put(work.Put{Key: "sync:a", Project: "p", Wanted: 2})
+		if taken, held := take(r.Item); !held || taken.Wanted != 2 {
+			t.Errorf("got %+v, held %v; want event 2", taken, held)
+		}
+		r.end <- work.Result{Err: delivery.Permanent(errors.New("refused"))}
+		b.settle(map[string]int{"dead": 1}) // event 2 was no news to it
+		if _, held := take(r.Item); held {
+			t.Error("a run that has ended took the key")
+		}
+	})
+}
