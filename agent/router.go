@@ -1,0 +1,214 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"gitlab.com/remora-ci/remora/agent/route"
+	"gitlab.com/remora-ci/remora/agent/store"
+	"gitlab.com/remora-ci/remora/agent/work"
+)
+
+// batch is how many events are routed in one transaction.
+const batch = 256
+
+// payload is what a delivery remembers of how it came to be.
+type payload struct {
+	route.Work
+	Trace string `json:"trace,omitempty"` // W3C trace context of the webhook
+}
+
+// routeEvents turns received events into work until ctx ends.
+func (a *Agent) routeEvents(ctx context.Context) {
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		n, err := a.routeSome(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			zerolog.Ctx(ctx).Error().Err(err).Msg("events not routed")
+			pause = min(max(2*pause, a.o.poll), time.Minute)
+		case n > 0:
+			pause = 0
+			continue
+		default:
+			pause = a.o.poll
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-a.store.Arrived():
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// routeSome routes the oldest received events and says how many. If one of them
+// cannot be stored as routed, the others are all the same.
+func (a *Agent) routeSome(ctx context.Context) (n int, err error) {
+	events, err := a.store.Received(ctx, batch)
+	if err != nil || len(events) == 0 {
+		return 0, err
+	}
+	s := a.current()
+	decisions := make([]decision, len(events))
+	for i, e := range events {
+		decisions[i] = s.decide(e)
+	}
+	if err := a.keep(ctx, decisions); err == nil || len(decisions) == 1 || ctx.Err() != nil {
+		return len(decisions), err
+	}
+	var errs []error
+	for _, d := range decisions {
+		if err := a.keep(ctx, []decision{d}); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		n++
+	}
+	return n, errors.Join(errs...)
+}
+
+// decision is what an event leads to.
+type decision struct {
+	event  store.Event
+	works  []route.Work
+	reason string
+	firing bool // of a schedule: its deliveries are there
+}
+
+// decide asks the routes about one event. Its body is believed as far as its
+// sender has proved what it says: see package webhook.
+func (s *setup) decide(e store.Event) (d decision) {
+	d.event = e
+	defer func() {
+		if r := recover(); r != nil {
+			d.works, d.reason = nil, fmt.Sprintf("the event cannot be read: %v", r)
+		}
+		if len(d.works) == 0 && d.reason == "" && !d.firing {
+			d.reason = "no route matches"
+		}
+	}()
+	if e.Instance != "" && !slices.Contains(s.InstanceURLs(), e.Instance) {
+		d.reason = cmp.Or(e.Reason, "instance "+e.Instance+" is not configured")
+		return d
+	}
+	if isFiring(e) {
+		d.firing = true
+		return d
+	}
+	f, err := route.Decode(e.Kind, e.Body)
+	if err != nil {
+		d.reason = "the body cannot be read: " + err.Error()
+		return d
+	}
+	if s.tokens.isOwn(e.Instance, f.UserID) {
+		d.reason = "the bot's own event"
+		return d
+	}
+	if e.ProjectID == 0 && f.Project.ID != 0 {
+		if f.MergeRequest.Fork() {
+			d.reason = "the token of the webhook does not speak for the source project of the merge request"
+			return d
+		}
+		f.Project.ID, f.Project.Path = 0, e.Project
+		if f.MergeRequest != nil {
+			f.MergeRequest.ProjectID, f.MergeRequest.SourceProjectID, f.MergeRequest.ProjectPath = 0, 0, e.Project
+		}
+	}
+	f.At = e.ReceivedAt
+	d.works, d.reason = s.table.Decide(f)
+	return d
+}
+
+// keep stores decisions: the state of the events, a delivery for each work, and
+// the work itself, all or none. Events that another agent has routed are left
+// to it.
+func (a *Agent) keep(ctx context.Context, decisions []decision) error {
+	err := a.store.Write(ctx, func(tx *store.Tx) error {
+		var puts []work.Put
+		for _, d := range decisions {
+			works, err := a.onceOnly(tx, &d)
+			if err != nil {
+				return err
+			}
+			state := store.Routed
+			if len(works) == 0 && !d.firing {
+				state = store.Ignored
+			}
+			if err := tx.MarkRouted(d.event.ID, state, d.reason); errors.Is(err, store.ErrNotReceived) {
+				continue
+			} else if err != nil {
+				return err
+			}
+			for _, w := range works {
+				if err := addDelivery(tx, d.event, w); err != nil {
+					return err
+				}
+				puts = append(puts, work.Put{Key: w.Key, Project: w.Project, Wanted: d.event.ID, Debounce: a.o.debounce})
+			}
+		}
+		slices.SortFunc(puts, func(a, b work.Put) int { return strings.Compare(a.Key, b.Key) })
+		for _, p := range puts {
+			if err := a.queue.Put(tx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("route events: %w", err)
+	}
+	return nil
+}
+
+// onceOnly leaves out work that may be caused once and was. An event that is
+// replayed may cause again what it has caused.
+func (a *Agent) onceOnly(tx *store.Tx, d *decision) (works []route.Work, err error) {
+	for _, w := range d.works {
+		if w.Once != nil {
+			first, err := tx.Fire(w.Once.Name, w.Once.Slot)
+			if err != nil {
+				return nil, err
+			}
+			replayed := false
+			err = tx.Query(func(store.Row) error { replayed = true; return nil }, "SELECT 1 FROM delivery WHERE event = ? AND work_key = ?", d.event.ID, w.Key)
+			if err != nil {
+				return nil, err
+			}
+			if !first && !replayed {
+				d.reason = "it was delivered for this pipeline before"
+				continue
+			}
+		}
+		works = append(works, w)
+	}
+	if len(works) > 0 {
+		d.reason = ""
+	}
+	return works, nil
+}
+
+func addDelivery(tx *store.Tx, e store.Event, w route.Work) error {
+	text, err := json.Marshal(payload{Work: w, Trace: e.TraceParent})
+	if err != nil {
+		return fmt.Errorf("encode work: %w", err)
+	}
+	d := store.Delivery{
+		Event: e.ID, Key: w.Key, Target: w.Target, Project: w.Event.Project.Path, ProjectID: w.Event.Project.ID,
+		Ref: w.Event.Ref, SHA: w.Event.SHA, Payload: text,
+	}
+	if w.Event.MergeRequest != nil {
+		d.MergeRequest = w.Event.MergeRequest.IID
+	}
+	_, err = tx.AddDelivery(d)
+	return err
+}

@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// serve answers HTTP until ctx ends, and then until the calls in hand are
+// answered, for as long as a drain may take.
+func (a *Agent) serve(ctx context.Context) error {
+	base := context.WithoutCancel(ctx) // calls in hand outlive the signal
+	server := &http.Server{
+		Handler:           a.trace.handler(a.handler()),
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          stdlog.New(io.Discard, "", 0), // strangers who hang up are no news
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(a.listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	a.draining.Store(true)
+	limited, cancel := context.WithTimeout(base, max(a.drain, time.Second))
+	defer cancel()
+	err := server.Shutdown(limited)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// handler tells how the agent is, and gives all else to the webhooks. A ServeMux
+// would answer odd paths with a redirect, which GitLab takes for success.
+func (a *Agent) handler() http.Handler {
+	scrape := a.metrics.handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/livez":
+			say(w, http.StatusOK, "ok")
+		case "/readyz":
+			a.readyz(w, r)
+		case "/metrics":
+			scrape.ServeHTTP(w, r)
+		default:
+			a.current().hooks.ServeHTTP(w, r)
+		}
+	})
+}
+
+// readyTime bounds one look at the store.
+const readyTime = 3 * time.Second
+
+// readyz says whether webhooks can be stored now.
+func (a *Agent) readyz(w http.ResponseWriter, r *http.Request) {
+	if a.draining.Load() {
+		say(w, http.StatusServiceUnavailable, "draining")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+	defer cancel()
+	if err := a.store.Ready(ctx); err != nil {
+		zerolog.Ctx(r.Context()).Error().Err(err).Msg("not ready")
+		say(w, http.StatusServiceUnavailable, "the store does not answer")
+		return
+	}
+	say(w, http.StatusOK, "ok")
+}
+
+func say(w http.ResponseWriter, code int, word string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, word+"\n") // who asked may be gone
+}

@@ -1,0 +1,39 @@
+package gitlabtest
+
+import (
+	"maps"
+	"slices"
+)
+
+// listProjects lists the projects that the user is a member of.
+func (c *call) listProjects() reply {
+	if c.user == nil {
+		return unauthorized()
+	}
+	if c.params.text("membership") != "true" {
+		return invalid("membership: this GitLab lists own projects only")
+	}
+	var own []*project
+	for _, id := range slices.Sorted(maps.Keys(c.projects)) {
+		p := c.projects[id]
+		if p.members[c.user.ID] > 0 && !(p.Archived && c.params.text("archived") == "false") {
+			own = append(own, p)
+		}
+	}
+	return paged(c, own, func(p *project) any {
+		return fields{"id": p.ID, "path_with_namespace": p.Path, "default_branch": p.DefaultBranch, "web_url": c.URL + "/" + p.Path}
+	})
+}
+
+func (c *call) listBranches() reply { return c.listRefs(c.project.branches) }
+
+func (c *call) listTags() reply { return c.listRefs(c.project.tags) }
+
+func (c *call) listRefs(refs map[string]string) reply {
+	if !c.mayReadCode() {
+		return forbidden()
+	}
+	return paged(c, slices.Sorted(maps.Keys(refs)), func(name string) any {
+		return fields{"name": name, "commit": c.showCommit(refs[name])}
+	})
+}
