@@ -1,9 +1,13 @@
 package agent
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"gitlab.com/remora-ci/remora/agent/config"
+	"gitlab.com/remora-ci/remora/component/rest"
 )
 
 // Hastened is o for tests: it looks often and waits little.
@@ -17,3 +21,19 @@ var RouteOf = routeOf
 
 // Registry has the metrics of an agent.
 func (a *Agent) Registry() prometheus.Gatherer { return a.metrics.registry }
+
+// Retry is what `remora deliveries retry` does.
+func (a *Agent) Retry(ctx context.Context, key string) error { return a.queue.Retry(ctx, key) }
+
+// NewTokens makes the tokens of a configuration.
+func NewTokens(c *config.Config) (*Tokens, error) {
+	return newTokens(c, "1.0.0", func(string, rest.Attempt) {})
+}
+
+// NameFor is the name of the token for a project.
+func (t *Tokens) NameFor(instance, project string) string {
+	if s := t.speaker(instance, project); s != nil {
+		return s.Name
+	}
+	return ""
+}

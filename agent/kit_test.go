@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -134,6 +135,7 @@ type stage struct {
 	target string // more of the target
 	url    string // of the running agent
 	events int
+	name   string // of the target
 	logs   *logs
 }
 
@@ -145,15 +147,16 @@ func newStage(t *testing.T, db store.Config) *stage {
 
 // config is remora.yaml.
 func (s *stage) config() string {
+	name := cmp.Or(s.name, "site")
 	return fmt.Sprintf(`
 gitlab: [{url: %q}]
 tokens: [{name: bot, token: %q}]
-targets: [{name: site, kind: http, url: %q%s}]
-routes: [{name: all, sync: [site], timeout: 30s%s}]
+targets: [{name: %s, kind: http, url: %q%s}]
+routes: [{name: all, sync: [%s], timeout: 30s%s}]
 webhook: {secret: %q}
 listen: 127.0.0.1:0
 shutdown_timeout: 5s
-%s`, s.git.URL, s.scene.Token, s.place.URL, s.target, s.route, hookSecret, s.yaml)
+%s`, s.git.URL, s.scene.Token, name, s.place.URL, s.target, name, s.route, hookSecret, s.yaml)
 }
 
 func (s *stage) parse() *config.Config {

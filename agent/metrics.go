@@ -128,9 +128,14 @@ func routeOf(address string) string {
 		return "unknown"
 	}
 	parts := strings.Split(path, "/")
+	value := false // behind a word comes a name or a number
 	for i, part := range parts {
-		if i%2 == 1 && parts[0] == "projects" && i == 1 || !words[part] {
+		value = !value && words[part]
+		if !value {
 			parts[i] = ":"
+		}
+		if part == "repository" {
+			value = false
 		}
 	}
 	return "/" + strings.Join(parts, "/")

@@ -54,7 +54,7 @@ type syncRun struct {
 
 // sync brings one target to what one ref is now.
 func (a *Agent) sync(ctx context.Context, it work.Item) work.Result {
-	found, err := a.store.WaitingOf(ctx, it.Key)
+	it, found, err := a.take(ctx, it)
 	if err != nil {
 		return work.Result{Err: err}
 	}
@@ -77,6 +77,23 @@ func (a *Agent) sync(ctx context.Context, it work.Item) work.Result {
 	defer end()
 	r.log = r.log.With().Str("trace_id", a.trace.id(ctx)).Logger()
 	return r.run(r.log.WithContext(ctx))
+}
+
+// take reads what waits, and with it takes on all that was asked for until then.
+func (a *Agent) take(ctx context.Context, it work.Item) (taken work.Item, found []store.Delivery, err error) {
+	err = a.store.Write(ctx, func(tx *store.Tx) error {
+		var held bool
+		var err error
+		if taken, held, err = a.queue.Take(tx, it); err != nil {
+			return err
+		}
+		if !held {
+			return errNotOurs
+		}
+		found, err = tx.WaitingOf(it.Key)
+		return err
+	})
+	return taken, found, err
 }
 
 func (r *syncRun) run(ctx context.Context) work.Result {

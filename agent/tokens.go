@@ -63,7 +63,7 @@ func newTokens(c *config.Config, version string, tell audit) (*Tokens, error) {
 			limit = rate.NewLimiter(requestsPerSecond, requestsAtOnce)
 			limits[token.Value] = limit
 		}
-		s := &speaker{Token: token, url: c.Instances[i].URL, gauge: &report.Gauge{}}
+		s := &speaker{Token: token, url: strings.TrimRight(c.Instances[i].URL, "/"), gauge: &report.Gauge{}}
 		out, err := rest.New(rest.Config{
 			CAFile: c.Instances[i].CAFile, UserAgent: "remora/" + version, MaxBody: maxGitLabAnswer, Limit: limit.Wait,
 			Audit: func(a rest.Attempt) { s.gauge.Audit(a); tell(token.Name, a) },
@@ -113,7 +113,7 @@ func (t *Tokens) gauge(instance, project string) *report.Gauge {
 func (t *Tokens) isOwn(instance string, user int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return user != 0 && slices.Contains(t.bots[instance], user)
+	return user != 0 && slices.Contains(t.bots[strings.TrimRight(instance, "/")], user)
 }
 
 // learn asks GitLab who our users are. What could not be asked is in the error,
