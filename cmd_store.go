@@ -38,7 +38,7 @@ const shownRows = 50
 func storeFlags(more ...cli.Flag) []cli.Flag {
 	return append(more,
 		&cli.StringFlag{Name: "output", Usage: "table or json: one object per line ($REMORA_OUTPUT)", DefaultText: "table"},
-		&cli.StringFlag{Name: "config", Usage: "configuration file of the agent"},
+		&cli.StringFlag{Name: "config", Usage: "configuration file of the agent ($REMORA_CONFIG)"},
 		&cli.StringFlag{Name: "data-dir", Usage: "folder of the SQLite database ($REMORA_DATA_DIR)"},
 	)
 }
@@ -115,7 +115,11 @@ func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
 // key of its secrets is not asked for: no secret is read here.
 func (p *program) storeConfig(c *cli.Context) (store.Config, error) {
 	var place store.Config
-	if file := c.String("config"); file != "" {
+	file := c.String("config")
+	if file == "" {
+		file, _ = p.env.Lookup("REMORA_CONFIG")
+	}
+	if file != "" {
 		all, _, err := config.Load(c.Context, file, p.env)
 		if err != nil {
 			return place, misuse("%w", err)

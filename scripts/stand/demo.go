@@ -11,8 +11,8 @@ import (
 	"gitlab.com/remora-ci/remora/component/target/direktiv/direktivtest"
 )
 
-// demo tells three pushes to a merge request: one that works, one whose sync
-// fails, one that mends it.
+// demo tells three pipelines of a merge request: one that works, one whose sync
+// fails, one that mends it; then what the agent does with two pushes.
 func demo(ctx context.Context, binary string) error {
 	dir, err := os.MkdirTemp("", "remora-demo-")
 	if err != nil {
@@ -43,6 +43,9 @@ func demo(ctx context.Context, binary string) error {
 		if err := w.play(ctx, binary, dir, fmt.Sprint(7001+i), s.code); err != nil {
 			return err
 		}
+	}
+	if err := w.demoAgent(ctx, binary, dir); err != nil {
+		return err
 	}
 	notes := w.gitlab.Notes(w.scene.Project.ID, w.scene.MergeRequest.IID)
 	say(fmt.Sprintf("\n%d requests to GitLab, %d triggers of Direktiv, %d note on the merge request.", len(w.gitlab.Requests()), w.direktiv.Asked("POST "), len(notes)))

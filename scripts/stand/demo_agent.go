@@ -79,7 +79,7 @@ func (d *agentDemo) killed(ctx context.Context) error {
 		return err
 	}
 	if err := d.until(ctx, "the status is running", func() bool {
-		return d.direktiv.Asked("GET ") > asked+4 && slices.ContainsFunc(d.statuses(), func(s gitlabtest.Status) bool { return s.State == "running" })
+		return d.direktiv.Asked("GET ") > asked+2 && slices.ContainsFunc(d.statuses(), func(s gitlabtest.Status) bool { return s.State == "running" })
 	}); err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (d *agentDemo) show(ctx context.Context) error {
 
 func (d *agentDemo) list() {
 	for _, s := range d.statuses() {
-		say(fmt.Sprintf("   %-8s %s  %s", s.State, s.Name, s.Description))
+		say(strings.TrimRight(fmt.Sprintf("   %-8s %s  %s", s.State, s.Name, s.Description), " "))
 	}
 }
 
