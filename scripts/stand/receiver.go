@@ -18,8 +18,8 @@ type receiver struct {
 
 	mu     sync.Mutex
 	seen   map[string][]time.Time
-	order  map[string][]string // commits by ref, as they came
-	change chan struct{} // closed and made anew at each delivery
+	order  map[string][]string // commits by project and ref, as they came
+	change chan struct{}       // closed and made anew at each delivery
 }
 
 func newReceiver() *receiver {
@@ -41,8 +41,11 @@ func (r *receiver) close() { _ = r.server.Close() }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var event struct {
-		Ref string `json:"ref"`
-		SHA string `json:"sha"`
+		Ref     string `json:"ref"`
+		SHA     string `json:"sha"`
+		Project struct {
+			Path string `json:"path"`
+		} `json:"project"`
 	}
 	if err := json.NewDecoder(io.LimitReader(req.Body, 1<<20)).Decode(&event); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -50,7 +53,8 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	r.seen[event.SHA] = append(r.seen[event.SHA], time.Now())
-	r.order[event.Ref] = append(r.order[event.Ref], event.SHA)
+	at := event.Project.Path + " " + event.Ref
+	r.order[at] = append(r.order[at], event.SHA)
 	close(r.change)
 	r.change = make(chan struct{})
 	r.mu.Unlock()
@@ -69,10 +73,10 @@ func (r *receiver) delivered(sha string) int {
 }
 
 // came are the commits of a ref, in the order of their deliveries.
-func (r *receiver) came(ref string) []string {
+func (r *receiver) came(project, ref string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.order[ref])
+	return slices.Clone(r.order[project+" "+ref])
 }
 
 // await is when a commit was first delivered; it waits for that.
