@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,12 +67,13 @@ type Agent struct {
 	setup    atomic.Pointer[setup]
 	draining atomic.Bool
 	reloaded chan struct{} // has a value after a new setup
+	learned  chan struct{} // closed when it was tried to learn who our users are
 }
 
 // New opens the store and the address, and makes all that c asks for. Nothing is
 // sent before Run. The log goes to the logger of ctx.
 func New(ctx context.Context, c *config.Config, o Options) (_ *Agent, err error) {
-	a := &Agent{o: o.withDefaults(), drain: c.Shutdown, reloaded: make(chan struct{}, 1)}
+	a := &Agent{o: o.withDefaults(), drain: c.Shutdown, reloaded: make(chan struct{}, 1), learned: make(chan struct{})}
 	if a.store, err = store.Open(ctx, c.Store); err != nil {
 		return nil, err
 	}
@@ -84,7 +87,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Agent, err error)
 	}
 	a.queue = work.New(a.store, work.Options{
 		PerProject: c.Limits.PerProject, Workers: c.Limits.Workers, MaxAttempts: c.Limits.MaxAttempts,
-		Lease: a.o.lease, Poll: a.o.poll, Backoff: a.o.backoff, Drain: a.drain, Abandoned: a.abandoned,
+		Lease: cmp.Or(a.o.lease, c.Limits.Lease), Poll: a.o.poll, Backoff: a.o.backoff, Drain: a.drain, Abandoned: a.abandoned,
 		Alone: a.alone(ctx, c.Store),
 	})
 	a.metrics = newMetrics(o.Version, a.store, a.queue)
@@ -143,6 +146,16 @@ func (a *Agent) work(ctx context.Context) {
 
 func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 	kind, name, _ := strings.Cut(it.Key, ":")
+	defer func() {
+		if r := recover(); r != nil {
+			res = work.Result{Err: fmt.Errorf("run stopped unexpectedly: %v", r)}
+			zerolog.Ctx(ctx).Error().Str("key", it.Key).Bytes("stack", debug.Stack()).Msg("run stopped unexpectedly")
+		}
+		if err := res.Err; kind == kindSync && err != nil && it.Last && res.Finish == nil {
+			res.Finish = func(tx *store.Tx) error { return a.giveUp(tx, it, a.current().scrub.Text(err.Error())) }
+		}
+		a.metrics.attempted(kind, res.Err)
+	}()
 	switch kind {
 	case kindSync:
 		res = a.sync(ctx, it)
@@ -153,7 +166,6 @@ func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 	default:
 		res.Err = delivery.Permanent(fmt.Errorf("work %q: this version does not know its kind", it.Key))
 	}
-	a.metrics.attempted(kind, res.Err)
 	return res
 }
 
@@ -176,10 +188,12 @@ func (a *Agent) sweep(ctx context.Context) {
 func (a *Agent) learnBots(ctx context.Context) {
 	const again, settled = 30 * time.Second, 10 * time.Minute
 	var told *setup
+	first := sync.OnceFunc(func() { close(a.learned) })
 	every(ctx, func() time.Duration {
 		s := a.current()
 		asking, cancel := context.WithTimeout(ctx, again)
 		defer cancel()
+		defer first()
 		err := s.tokens.learn(asking)
 		if err == nil {
 			return settled // a reload may bring new ones

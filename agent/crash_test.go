@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/sethvargo/go-envconfig"
 
 	"gitlab.com/remora-ci/remora/agent"
 	"gitlab.com/remora-ci/remora/agent/config"
@@ -27,8 +26,13 @@ import (
 // in a process of its own, so that it can be killed.
 const childConfig = "REMORA_TEST_AGENT_CONFIG"
 
+// environment are the variables of this process.
+type environment struct{}
+
+func (environment) Lookup(name string) (string, bool) { return os.LookupEnv(name) }
+
 func child(file string) int {
-	c, _, err := config.Load(context.Background(), file, envconfig.OsLookuper())
+	c, _, err := config.Load(context.Background(), file, environment{})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -141,19 +142,28 @@ func (r *syncRun) putNote(tx *store.Tx) error {
 
 // abandoned ends the deliveries of a run whose agents died again and again.
 func (a *Agent) abandoned(tx *store.Tx, it work.Item) error {
-	const open = " WHERE work_key = ? AND state IN ('waiting', 'running', 'retry')"
+	if !strings.HasPrefix(it.Key, kindSync+":") {
+		return nil
+	}
+	return a.giveUp(tx, it, "the agent stopped each time")
+}
+
+// giveUp ends the deliveries of a run for which nothing else can be stored. What
+// was asked for after the run had begun stays.
+func (a *Agent) giveUp(tx *store.Tx, it work.Item, why string) error {
+	const open = " WHERE work_key = ? AND event <= ? AND state IN ('waiting', 'running', 'retry')"
 	var shas []string
 	err := tx.Query(func(row store.Row) error {
 		var sha string
 		err := row.Scan(&sha)
 		shas = append(shas, sha)
 		return err
-	}, "SELECT DISTINCT sha FROM delivery"+open+" AND started_at > 0 ORDER BY sha", it.Key)
+	}, "SELECT DISTINCT sha FROM delivery"+open+" AND started_at > 0 ORDER BY sha", it.Key, it.Wanted)
 	if err != nil {
 		return fmt.Errorf("read what is abandoned: %w", err)
 	}
 	if _, err := tx.Exec("UPDATE delivery SET state = 'dead', error = ?, ended_at = ?"+open,
-		fmt.Sprintf("given up: the agent stopped in each of %d attempts", it.Attempts), a.o.now().UnixMicro(), it.Key); err != nil {
+		fmt.Sprintf("given up after %d attempts: %s", it.Attempts, why), a.o.now().UnixMicro(), it.Key, it.Wanted); err != nil {
 		return fmt.Errorf("give up deliveries: %w", err)
 	}
 	for _, sha := range shas {

@@ -1,18 +1,21 @@
 package agent_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/sethvargo/go-envconfig"
+	"time"
 
 	"gitlab.com/remora-ci/remora/agent"
+	"gitlab.com/remora-ci/remora/agent/auth"
 	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/agent/store/storetest"
+	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
 )
 
@@ -137,6 +140,45 @@ var gitlabFlows = map[string]func(s *stage){
 	},
 }
 
+// A token for one project stores its events, and what they claim besides is not
+// believed.
+func TestProjectToken(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sqlite(t))
+	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+	s.hooks = ", token_key: " + strconv.Quote(key)
+	s.route = ", forks: true"
+	issued, err := auth.Issue(delivery.Secret(key), auth.Grant{Path: "acme/app", Issued: time.Now(), Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.git.AddProject(gitlabtest.Project{ID: 43, Path: "other/app"})
+	s.git.AddMember(43, s.scene.Bot.ID, gitlabtest.Developer)
+	s.git.AddCommit(43, gitlabtest.Commit{Branches: []string{"feature"}})
+	s.start()
+	s.secret = issued.Token.Reveal()
+
+	body := s.push(s.scene.Base, s.scene.SHA)
+	project := s.project()
+	project["id"], body["project"], body["project_id"] = 43, project, 43 // somebody else's
+	s.hook(body)
+	s.untilShown(s.scene.SHA, "sync/site success")
+	s.same("delivered", s.place.shas(), []string{s.scene.SHA})
+	s.until("note", func() bool { return len(s.git.Notes(42, 7)) == 1 })
+	s.until("rest", s.idle)
+	s.same("requests about the other project", len(s.git.Requests("* /projects/43")), 0)
+
+	fork := s.mergeRequest("open", "", s.scene.SHA)
+	attributes := fork["object_attributes"].(map[string]any)
+	attributes["source_project_id"] = 43
+	attributes["source"] = map[string]any{"id": 43, "path_with_namespace": "other/app", "web_url": s.git.URL + "/other/app"}
+	s.hook(fork)
+	s.until("reason", func() bool {
+		states := s.eventStates()
+		return len(states) == 2 && strings.HasPrefix(states[1], "merge_request ignored the token of the webhook does not speak for")
+	})
+}
+
 // mergeRequest is the body of an event of merge request 7.
 func (s *stage) mergeRequest(action, oldrev, head string) map[string]any {
 	return map[string]any{"object_kind": "merge_request", "project": s.project(), "user": map[string]any{"id": s.scene.Person.ID},
@@ -167,7 +209,7 @@ tokens:
 targets: [{name: site, kind: http, url: 'https://site.example.com'}]
 routes: [{sync: [site]}]
 `
-	c, _, err := config.Parse("remora.yaml", []byte(text), envconfig.MapLookuper(nil))
+	c, _, err := config.Parse("remora.yaml", []byte(text), vars{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -18,6 +19,7 @@ const patientAttempts = 3
 // head is what a ref is now.
 type head struct {
 	sha     string // empty: what the newest stored event says
+	gone    bool   // there is no such ref any more
 	instead string // not empty: nothing is to be delivered, for this covers all that waits
 }
 
@@ -32,14 +34,14 @@ func (r *syncRun) head(ctx context.Context) (head, error) {
 	switch {
 	case err == nil:
 		return head{sha: sha}, nil
-	case errors.Is(err, gitlab.ErrNoRef) && ev.Deleted:
-		return head{}, nil
+	case errors.Is(err, gitlab.ErrNoRef) && slices.ContainsFunc(r.rows, row.deletes):
+		return head{gone: true}, nil
 	case errors.Is(err, gitlab.ErrNoRef):
 		return head{instead: "the deletion of the " + string(ev.RefType)}, nil
 	case ctx.Err() != nil:
 		return head{}, ctx.Err()
 	}
-	if passing(err) && r.it.Attempts <= patientAttempts {
+	if passing(err) && r.it.Attempts <= patientAttempts && !r.it.Last {
 		return head{}, err
 	}
 	r.log.Warn().Err(err).Msg("head not read, the newest event stands for it")
@@ -105,7 +107,9 @@ func (r *syncRun) untouched(ctx context.Context) (why string) {
 // last delivery, or, if this is the first, the one before the oldest event that
 // waits; empty for a new branch.
 func (r *syncRun) inStep(ctx context.Context) (sha string, known bool, err error) {
+	seen := 0
 	for d, err := range r.a.store.Deliveries(ctx, store.DeliveryFilter{Key: r.it.Key, Limit: maxReported}) {
+		seen++
 		switch {
 		case err != nil:
 			return "", false, err
@@ -114,5 +118,5 @@ func (r *syncRun) inStep(ctx context.Context) (sha string, known bool, err error
 		}
 		return d.SHA, d.State == store.Done || d.State == store.Skipped, nil
 	}
-	return r.rows[0].work.Event.Before, true, nil
+	return r.rows[0].work.Event.Before, seen < maxReported, nil
 }

@@ -61,4 +61,4 @@ func (k reportKey) rows() store.DeliveryFilter {
 }
 
 // maxReported bounds how many deliveries one report looks at, the newest first.
-const maxReported = 1000
+const maxReported = 200

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/sethvargo/go-envconfig"
 	"go.uber.org/goleak"
 
 	"gitlab.com/remora-ci/remora/agent"
@@ -36,6 +35,11 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
+
+// vars are the variables of an agent.
+type vars map[string]string
+
+func (v vars) Lookup(name string) (string, bool) { text, ok := v[name]; return text, ok }
 
 // place is a target: an HTTP system that remembers what it was told.
 type place struct {
@@ -136,6 +140,8 @@ type stage struct {
 	url    string // of the running agent
 	events int
 	name   string // of the target
+	hooks  string // more of the webhooks
+	secret string // of the webhook; default hookSecret
 	logs   *logs
 }
 
@@ -153,15 +159,15 @@ gitlab: [{url: %q}]
 tokens: [{name: bot, token: %q}]
 targets: [{name: %s, kind: http, url: %q%s}]
 routes: [{name: all, sync: [%s], timeout: 30s%s}]
-webhook: {secret: %q}
+webhook: {secret: %q%s}
 listen: 127.0.0.1:0
 shutdown_timeout: 5s
-%s`, s.git.URL, s.scene.Token, name, s.place.URL, s.target, name, s.route, hookSecret, s.yaml)
+%s`, s.git.URL, s.scene.Token, name, s.place.URL, s.target, name, s.route, hookSecret, s.hooks, s.yaml)
 }
 
 func (s *stage) parse() *config.Config {
 	s.Helper()
-	c, _, err := config.Parse("remora.yaml", []byte(s.config()), envconfig.MapLookuper(map[string]string{}))
+	c, _, err := config.Parse("remora.yaml", []byte(s.config()), vars{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -271,7 +277,7 @@ func (s *stage) send(body map[string]any) int {
 	if err != nil {
 		s.Fatal(err)
 	}
-	req.Header.Set("X-Gitlab-Token", hookSecret)
+	req.Header.Set("X-Gitlab-Token", cmp.Or(s.secret, hookSecret))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", fmt.Sprintf("key-%d", s.events))
 	res, err := http.DefaultClient.Do(req)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/sethvargo/go-envconfig"
 
 	"gitlab.com/remora-ci/remora/agent"
 	"gitlab.com/remora-ci/remora/agent/config"
@@ -77,7 +76,7 @@ func TestReload(t *testing.T) {
 	s.start(func(o *agent.Options) {
 		o.Hangup = hangup
 		o.Reload = func(context.Context) (*config.Config, []config.Warning, error) {
-			return config.Parse("remora.yaml", []byte(<-text), envconfig.MapLookuper(map[string]string{"REMORA_DATA_DIR": s.db.Dir}))
+			return config.Parse("remora.yaml", []byte(<-text), vars{"REMORA_DATA_DIR": s.db.Dir})
 		}
 	})
 	s.hook(s.push(s.scene.Base, s.scene.SHA))

@@ -43,6 +43,9 @@ func (a *Agent) reloadOnce(ctx context.Context) {
 	if old.Listen != c.Listen || old.Store != c.Store || old.Limits != c.Limits || old.Shutdown != c.Shutdown {
 		log.Warn().Msg("address, database, limits and shutdown timeout change with a restart only")
 	}
+	asking, cancel := context.WithTimeout(ctx, learnPatience)
+	_ = next.tokens.learn(asking) // it is tried again
+	cancel()
 	a.setup.Store(next)
 	a.metrics.lastConfigLoad.SetToCurrentTime()
 	select {

@@ -154,8 +154,7 @@ func (p *presenter) statuses(ctx context.Context, g *reported) {
 		o, known := outcomeOf(r.Delivery)
 		switch {
 		case overtaken(r.Delivery) && !r.StartedAt.IsZero():
-			by := strings.TrimPrefix(r.Error, overtakenBy)
-			o.State, o.Err = delivery.Retry, &delivery.Fault{Summary: overtakenBy + delivery.ShortSHA(by), Err: context.Canceled}
+			o.State, o.Err = delivery.Retry, &delivery.Fault{Summary: shortOvertaken(r.Error), Err: context.Canceled}
 			outcomes = append(outcomes, o)
 		case overtaken(r.Delivery):
 		case r.State == store.Running, r.State == store.Retry && known:
@@ -175,6 +174,15 @@ func (p *presenter) statuses(ctx context.Context, g *reported) {
 	if len(running) == 0 {
 		p.findMergeRequest(ctx, g)
 	}
+}
+
+// shortOvertaken is the error of a row that was overtaken, with a short SHA.
+func shortOvertaken(text string) string {
+	by := strings.TrimPrefix(text, overtakenBy)
+	if len(by) >= 40 && !strings.Contains(by, " ") {
+		by = delivery.ShortSHA(by)
+	}
+	return overtakenBy + by
 }
 
 // event is what the newest row of the group tells, with a merge request if any of
@@ -232,6 +240,8 @@ func (p *presenter) note(ctx context.Context, g *reported) {
 		default:
 			return // its end asks for the note again
 		}
+	}
+	for _, r := range ofCommit { // of a replay, the old event is as new as the newest
 		ev.At = maxTime(ev.At, r.work.Event.At)
 	}
 	if len(outcomes) == 0 {

@@ -20,6 +20,9 @@ import (
 // batch is how many events are routed in one transaction.
 const batch = 256
 
+// learnPatience is how long routing waits for the names of our own users.
+const learnPatience = 3 * time.Second
+
 // payload is what a delivery remembers of how it came to be.
 type payload struct {
 	route.Work
@@ -28,6 +31,11 @@ type payload struct {
 
 // routeEvents turns received events into work until ctx ends.
 func (a *Agent) routeEvents(ctx context.Context) {
+	select { // our own events are known as such from the first on, if GitLab is well
+	case <-a.learned:
+	case <-time.After(learnPatience):
+	case <-ctx.Done():
+	}
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		n, err := a.routeSome(ctx)
@@ -166,6 +174,11 @@ func (a *Agent) keep(ctx context.Context, decisions []decision) error {
 	})
 	if err != nil {
 		return fmt.Errorf("route events: %w", err)
+	}
+	for _, d := range decisions {
+		if line := zerolog.Ctx(ctx).Debug(); line.Enabled() {
+			line.Int64("event", d.event.ID).Str("kind", d.event.Kind).Str("project", d.event.Project).Int("works", len(d.works)).Str("reason", d.reason).Msg("routed")
+		}
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ func (a *Agent) serve(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           a.trace.handler(a.handler()),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute, // of a body, the webhooks have a shorter one
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -58,9 +59,19 @@ func (a *Agent) handler() http.Handler {
 		case "/metrics":
 			scrape.ServeHTTP(w, r)
 		default:
-			a.current().hooks.ServeHTTP(w, r)
+			a.current().hooks.ServeHTTP(w, a.traced(r))
 		}
 	})
+}
+
+// traced is r with the id of its trace in its logger, if it has one.
+func (a *Agent) traced(r *http.Request) *http.Request {
+	id := a.trace.idOf(r)
+	if id == "" {
+		return r
+	}
+	log := zerolog.Ctx(r.Context()).With().Str("trace_id", id).Logger()
+	return r.WithContext(log.WithContext(r.Context()))
 }
 
 // readyTime bounds one look at the store.

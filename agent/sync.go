@@ -38,6 +38,9 @@ func (r row) later(other row) bool {
 	return r.ID > other.ID
 }
 
+// deletes says whether r tells of the end of its ref.
+func (r row) deletes() bool { return r.work.Event.Deleted }
+
 // syncRun is one run of a key of kind sync.
 type syncRun struct {
 	a     *Agent
@@ -131,8 +134,13 @@ func (r *syncRun) run(ctx context.Context) work.Result {
 // for that commit, else a new one.
 func (r *syncRun) choose(h head) {
 	defer func() { r.row.work.Event.SHA = r.row.SHA }()
-	if h.sha == "" { // the end of the ref, or the newest that is known
+	if h.sha == "" {
 		r.row = r.last
+		for _, one := range r.rows {
+			if h.gone && one.deletes() && (!r.row.deletes() || one.later(r.row)) {
+				r.row = one
+			}
+		}
 		return
 	}
 	for _, one := range r.rows {

@@ -72,6 +72,18 @@ func (t *tracer) parent() func(*http.Request) string {
 	}
 }
 
+// idOf is the id of the trace of a call: of its span, else of its caller.
+func (t *tracer) idOf(r *http.Request) string {
+	ctx := r.Context()
+	if t.provider == nil {
+		if r.Header.Get("Traceparent") == "" {
+			return ""
+		}
+		ctx = w3c.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	}
+	return t.id(ctx)
+}
+
 // start begins a span of the trace that parent tells.
 func (t *tracer) start(ctx context.Context, name, parent string) (context.Context, func()) {
 	ctx = w3c.Extract(ctx, propagation.MapCarrier{"traceparent": parent})
