@@ -73,10 +73,11 @@ type Schedule struct {
 
 // Limits bound what the agent does at once.
 type Limits struct {
-	PerProject  int   // deliveries at a time, over all agents
-	Workers     int   // deliveries at a time in this agent
-	MaxAttempts int   // tries of one delivery
-	Memory      int64 // bytes of webhook bodies in memory
+	PerProject  int           // deliveries at a time, over all agents
+	Workers     int           // deliveries at a time in this agent
+	MaxAttempts int           // tries of one delivery
+	Lease       time.Duration // how long a delivery in hand waits for an agent that died
+	Memory      int64         // bytes of webhook bodies in memory
 }
 
 // Load reads a file, and env over it; without a file it is [FromEnv]. The error

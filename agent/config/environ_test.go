@@ -47,7 +47,7 @@ func TestTheEnvironmentAlone(t *testing.T) {
 		Store:    store.Config{Dir: "data", Retention: "P30D"},
 		Listen:   "0.0.0.0:80",
 		Shutdown: 40 * time.Second,
-		Limits:   config.Limits{PerProject: 10, Workers: 64, MaxAttempts: 20, Memory: 64 << 20},
+		Limits:   config.Limits{PerProject: 10, Workers: 64, MaxAttempts: 20, Lease: time.Minute, Memory: 64 << 20},
 		Log:      "info",
 	}
 	if diff := cmp.Diff(want, got, same); diff != "" {

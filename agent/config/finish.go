@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sethvargo/go-envconfig"
 
@@ -126,7 +127,11 @@ func (l *loader) limits() Limits {
 	d := l.doc.Limits
 	number := func(text string) int { n, _ := strconv.Atoi(text); return n }
 	memory, _ := parseSize(d.Memory)
-	limits := Limits{number(d.PerProject), number(d.Workers), number(d.MaxAttempts), memory}
+	limits := Limits{PerProject: number(d.PerProject), Workers: number(d.Workers), MaxAttempts: number(d.MaxAttempts), Memory: memory}
+	limits.Lease, _ = parseDuration(d.Lease)
+	if limits.Lease > 0 && limits.Lease < leastLease {
+		l.fault("limits.lease", "want %s or more: a busy agent that cannot prolong it in time would lose its work", leastLease)
+	}
 	if least := int64(26 << 20); memory > 0 && memory < least {
 		l.fault("limits.memory", "less than one webhook may need; want 26MiB or more")
 	}
@@ -135,6 +140,9 @@ func (l *loader) limits() Limits {
 	}
 	return limits
 }
+
+// leastLease is longer than a pause of the database that comes and goes.
+const leastLease = 3 * time.Second
 
 // maxPerProject is the invariant that the load on one project's targets is small.
 const maxPerProject = 10

@@ -39,7 +39,7 @@ func TestTheSampleIsReadWhole(t *testing.T) {
 	}
 	want := &config.Config{
 		File: "testdata/remora.yaml", Listen: "127.0.0.1:8080", Log: "info", Shutdown: 25 * time.Second,
-		Limits: config.Limits{PerProject: 10, Workers: 64, MaxAttempts: 20, Memory: 64 << 20},
+		Limits: config.Limits{PerProject: 10, Workers: 64, MaxAttempts: 20, Lease: time.Minute, Memory: 64 << 20},
 		Instances: []config.Instance{
 			{Name: "main", URL: "https://gitlab.example.com"}, {Name: "lab", URL: "https://lab.example.com/gitlab"},
 		},
