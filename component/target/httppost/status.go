@@ -102,7 +102,7 @@ func (r *run) await(ctx context.Context, u *url.URL, asked time.Duration) error 
 			return err
 		}
 		last = stillIn(state)
-		asked = askedWait(a.Header, time.Now())
+		asked = rest.RetryAfter(a.Header, time.Now())
 	}
 }
 
