@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab"
@@ -16,7 +17,7 @@ import (
 //
 // A note is ours if its author is the bot, by id, and its hidden marker has our
 // key: kind, REMORA_NAME and project. If the notes cannot all be read, nothing is
-// written. If a later run has written, nothing is either (stale). A merge request
+// written. If a later run has written, nothing is either. A merge request
 // that has moved on is no reason to be silent: the heading names the commit it
 // speaks of, and the run of the newer commit replaces it.
 //
@@ -56,7 +57,7 @@ const (
 	noteUnchanged = "unchanged"
 	noteResolved  = "resolved"
 	noteReopened  = "reopened"
-	noteStale     = "stale" // a later run has written
+	noteOvertaken = "overtaken" // by a later run, which has written
 )
 
 // noteResult says what became of the note, and where it is.
@@ -107,7 +108,7 @@ type draft struct {
 func (d draft) body() string { return d.marker.String() + "\n" + d.text }
 
 func (w *noteWriter) draft(k kind, name string, failed bool) draft {
-	m := marker{key: key{Kind: k, Name: cut(oneLine(name), 200), Project: w.ev.Project.ID}, SHA: cut(oneLine(w.ev.SHA), 64), At: w.ev.At.UTC(), Failed: failed}
+	m := marker{key: key{Kind: k, Name: cut(oneLine(name), 200), Project: w.ev.Project.ID}, SHA: delivery.ShortSHA(w.ev.SHA), At: w.ev.At.UTC().Truncate(time.Millisecond), Failed: failed}
 	if w.c.Note == NoteThread {
 		m.Kind += inThread
 	}

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,7 @@ func TestANoteIsCreatedOnceThenEditedInPlace(t *testing.T) {
 	if want := fmt.Sprintf("https://gitlab.example.com/acme/app/-/merge_requests/7#note_%d", notes[0].ID); err != nil || action != "created" || url != want {
 		t.Errorf("got %q, %q, %v, want created at %q", action, url, err, want)
 	}
-	if first, _, _ := strings.Cut(notes[0].Body, "\n"); !strings.HasPrefix(first, report.MarkerPrefix) || len(first) > 250 {
+	if first, _, _ := strings.Cut(notes[0].Body, "\n"); !strings.HasPrefix(first, report.MarkerPrefix) || len(first) > 160 {
 		t.Errorf("got %q, want a short marker in the first line", first)
 	}
 	d.want("updated", 1002, synced(), pushed())
@@ -230,10 +231,16 @@ func TestN5TheSameFactsAreNotWrittenAgain(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"update", "new", "delete-and-new", "hide-and-new", "on-failure", "thread"} {
 		d := newDesk(t, mode)
-		d.want("created", 1, notFound(), pushed())
+		first := notFound()
+		first.Receipt.Log[2].Text = "8c1f: reference not found"
+		d.want("created", 1, first, pushed())
 		body := d.bots()[0].Body
 		slower := with(notFound(), func(o *delivery.Outcome) {
 			o.Took, o.Receipt.ID, o.Receipt.URL = time.Minute, "other", "https://dev.direktiv.example/other"
+			f := *delivery.Explain(o.Err)
+			f.Request = strings.ReplaceAll(f.Request, "8c1f", "other")
+			o.Err = delivery.Permanent(&f)
+			o.Receipt.Log = append(slices.Clone(o.Receipt.Log[:2]), delivery.LogLine{Level: "ERROR", Text: "other: reference not found"})
 		})
 		d.want("unchanged", 2, slower, pushed())
 		if n := d.requests("PUT ", "DELETE "); n != 0 {
@@ -250,11 +257,11 @@ func TestN6AnOlderRunNeverOverwritesANewerOne(t *testing.T) {
 	for _, mode := range []string{"update", "new", "delete-and-new", "hide-and-new", "on-failure", "thread"} {
 		d := newDesk(t, mode)
 		d.want("created", 1002, notFound())
-		d.want("stale", 1001, overdue())
+		d.want("overtaken", 1001, overdue())
 		d.shows("reference not found")
 		old := d.writer(1002, 1) // an earlier job of the same pipeline
-		if action, _, err := old.Write(t.Context(), []delivery.Outcome{overdue()}, nil); err != nil || action != "stale" {
-			t.Errorf("%s: got %q, %v, want stale", mode, action, err)
+		if action, _, err := old.Write(t.Context(), []delivery.Outcome{overdue()}, nil); err != nil || action != "overtaken" {
+			t.Errorf("%s: got %q, %v, want overtaken", mode, action, err)
 		}
 		d.shows("reference not found")
 	}
@@ -275,8 +282,8 @@ func TestAnOlderRunWithoutPipelineIsKnownByItsTime(t *testing.T) {
 		return action
 	}
 	got := []string{write(noon), write(noon.Add(-time.Second)), write(noon.Add(time.Second)), write(noon.Add(time.Second))}
-	if fmt.Sprint(got) != "[created stale updated unchanged]" {
-		t.Errorf("got %v, want created, stale, updated, unchanged", got)
+	if fmt.Sprint(got) != "[created overtaken updated unchanged]" {
+		t.Errorf("got %v, want created, overtaken, updated, unchanged", got)
 	}
 }
 

@@ -70,9 +70,9 @@ func (w *noteWriter) settle(ctx context.Context, own []ownNote, d draft, made in
 // in the meantime goes, unless it is the one that stays.
 func (w *noteWriter) yield(ctx context.Context, own []ownNote, made int64) (noteResult, error) {
 	if len(own) == 0 {
-		return w.result(noteStale, 0), nil
+		return w.result(noteOvertaken, 0), nil
 	}
-	r := w.result(noteStale, own[0].id)
+	r := w.result(noteOvertaken, own[0].id)
 	for _, n := range own[1:] {
 		if n.id == made {
 			return r, w.remove(ctx, n)

@@ -156,9 +156,9 @@ func (w *noteWriter) createThread(ctx context.Context, d draft) (int64, error) {
 // yieldThread is [noteWriter.yield] for threads.
 func (w *noteWriter) yieldThread(ctx context.Context, own []ownThread, made int64) (noteResult, error) {
 	if len(own) == 0 {
-		return w.result(noteStale, 0), nil
+		return w.result(noteOvertaken, 0), nil
 	}
-	r := w.result(noteStale, own[0].discussion.Note.ID)
+	r := w.result(noteOvertaken, own[0].discussion.Note.ID)
 	for _, t := range own[1:] {
 		if t.discussion.Note.ID == made {
 			return r, w.removeThread(ctx, t)
