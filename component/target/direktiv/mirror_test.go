@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,6 +170,11 @@ func TestALegacyUpdateKeepsWhatItDoesNotName(t *testing.T) {
 	if view.API != "legacy" || view.Cron != "0 * * * *" || view.Auth != direktiv.AuthToken {
 		t.Errorf("view = %+v, want the schedule and token of a legacy mirror", view)
 	}
+	before := srv.Asked("POST ")
+	view, err = admin(t, srv.URL, "demo").Update(context.Background(), spec{Ref: "stable"})
+	if err != nil || srv.Asked("POST ") != before || !slices.Contains(view.Notes, "nothing to change") {
+		t.Errorf("notes %q, %v, %d requests; want nothing sent where nothing changes: it would start a sync", view.Notes, err, srv.Asked("POST ")-before)
+	}
 	if _, err := admin(t, srv.URL, "demo").Update(context.Background(), spec{Auth: "none", Cron: on("")}); err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +212,12 @@ func TestWhatIsNotThereOrAlreadyIsThere(t *testing.T) {
 		do   func() error
 		want string
 	}{
-		"create what exists":          {func() error { _, err := admin(t, srv.URL, "demo").Create(ctx, full); return err }, "namespace exists"},
+		"create what exists": {func() error { _, err := admin(t, srv.URL, "demo").Create(ctx, full); return err }, "namespace exists"},
+		"create what the legacy API has": {func() error {
+			old := serve(t, direktivtest.Options{Generation: direktivtest.V07})
+			_, err := admin(t, old.URL, "demo").Create(ctx, full)
+			return err
+		}, "namespace exists"},
 		"create with a bad name":      {func() error { _, err := admin(t, srv.URL, "UPPER").Create(ctx, full); return err }, "refused by Direktiv"},
 		"update what is not there":    {func() error { _, err := admin(t, srv.URL, "other").Update(ctx, full); return err }, "namespace not found"},
 		"update half of what is none": {func() error { _, err := admin(t, srv.URL, "demo").Update(ctx, spec{Ref: "main"}); return err }, "no mirror"},

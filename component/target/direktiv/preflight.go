@@ -117,9 +117,13 @@ func sameRepository(mirror string, p delivery.Project) bool {
 	return path == wantPath || (p.Path != "" && path == strings.ToLower(p.Path))
 }
 
-// place is a repository for a person: host/path, without userinfo.
+// place is a repository for a person: host[:port]/path, without userinfo. A port
+// behind userinfo is left out: it may be a piece of a password.
 func place(raw string) string {
 	host, path := split(raw)
+	if u, err := url.Parse(strings.TrimSpace(raw)); err == nil && u.Port() != "" && !strings.Contains(raw, "@") {
+		host += ":" + u.Port()
+	}
 	switch {
 	case host != "":
 		return host + "/" + path
