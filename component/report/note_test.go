@@ -121,6 +121,29 @@ func TestANoteIsCreatedOnceThenEditedInPlace(t *testing.T) {
 	}
 }
 
+func TestANoteIsFoundByItsInstanceAndProjectIfThePageIsNotKnown(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*delivery.Event)
+		want   string
+	}{
+		"the instance and the project": {func(ev *delivery.Event) { ev.MergeRequest.URL = "" }, "https://gitlab.example.com/acme/app/-/merge_requests/7#note_%d"},
+		"no instance":                  {func(ev *delivery.Event) { ev.MergeRequest.URL, ev.Instance = "", "" }, ""},
+		"a page elsewhere":             {func(ev *delivery.Event) { ev.MergeRequest.URL = "https://gitlab.example.com/moved/-/merge_requests/7" }, "https://gitlab.example.com/moved/-/merge_requests/7#note_%d"},
+	} {
+		d := newDesk(t, "")
+		c.change(&d.ev)
+		_, url, err := d.writer(1001, 1).Write(t.Context(), []delivery.Outcome{pushed()}, nil)
+		want := c.want
+		if want != "" {
+			want = fmt.Sprintf(want, d.bots()[0].ID)
+		}
+		if err != nil || url != want {
+			t.Errorf("%s: got %q, %v, want %q", name, url, err, want)
+		}
+	}
+}
+
 func TestN1AMarkerOnPageThreeIsFound(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, "")

@@ -110,6 +110,9 @@ func faultOf(a answer, p *place, name string, err error) *delivery.Fault {
 	case unknown:
 		f.Summary, f.Cause = "commit not found", "GitLab does not know "+where+" (any more): it was replaced by a force push, or the project is another"
 		f.Remedy = "run the pipeline of the branch's newest commit"
+	case stale:
+		f.Summary, f.Cause = "no such pipeline", "GitLab finds no pipeline of "+where+" that takes a status: it is archived, or of another commit"
+		f.Remedy = "run a new pipeline of this commit"
 	case limited:
 		f.Summary, f.Remedy = "rate limited", "run fewer jobs at once, or ask for a higher limit; "+notFailing
 	case temporary:
