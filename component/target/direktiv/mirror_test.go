@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -244,6 +245,37 @@ func TestWhatIsNotThereOrAlreadyIsThere(t *testing.T) {
 	view, err := admin(t, srv.URL, "demo").Update(ctx, full)
 	if err != nil || !view.Mirror || srv.Mirror("demo").GitRef != "main" {
 		t.Errorf("a namespace without a mirror was not made one: %+v, %v", view, err)
+	}
+}
+
+func TestANamespaceThatMayNotBeSeenIsNotMade(t *testing.T) {
+	t.Parallel()
+	full := spec{URL: "https://gitlab.example.com/acme/app.git", Ref: "main"}
+	for name, c := range map[string]struct {
+		code       int
+		body, want string
+	}{
+		"not allowed":  {403, `{"error":{"code":"access_token_denied","message":"no"}}`, "not allowed"},
+		"server error": {500, `{"error":{"code":"internal","message":"internal server error"}}`, "server error"},
+	} {
+		changes := 0
+		answer := page(c.code, "application/json", c.body)
+		url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				changes++
+			}
+			answer.ServeHTTP(w, r)
+		}))
+		_, made := admin(t, url, "demo").Create(context.Background(), full)
+		_, changed := admin(t, url, "demo").Update(context.Background(), full)
+		for _, err := range []error{made, changed} {
+			if err == nil || delivery.Explain(err).Summary != c.want {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		}
+		if changes != 0 {
+			t.Errorf("%s: %d changes were sent, want none", name, changes)
+		}
 	}
 }
 
