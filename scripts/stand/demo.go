@@ -11,7 +11,7 @@ import (
 	"gitlab.com/remora-ci/remora/component/target/direktiv/direktivtest"
 )
 
-// demo tells three pushes to a merge request: one that works, one whose sync
+// demo runs the job of one merge request three times: one that works, one whose sync
 // fails, one that mends it.
 func demo(ctx context.Context, binary string) error {
 	dir, err := os.MkdirTemp("", "remora-demo-")
