@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -133,7 +134,7 @@ func (w *noteWriter) write(ctx context.Context, d draft) (noteResult, error) {
 	var err error
 	switch w.c.Note {
 	case NoteThread:
-		r, err = w.thread(ctx, d)
+		r, err = w.upsert(ctx, d, d.Failed)
 	case NoteNew, NoteDeleteAndNew, NoteHideAndNew:
 		r, err = w.another(ctx, d)
 	case NoteOnFailure:
@@ -147,10 +148,12 @@ func (w *noteWriter) write(ctx context.Context, d draft) (noteResult, error) {
 	return r, w.explain(ctx, err)
 }
 
-// ownNote is a note of ours.
+// ownNote is a note of ours, or the first one of a thread of ours.
 type ownNote struct {
 	id      int64
-	replied bool // somebody answered, so that it is a thread now
+	replied bool // somebody answered
+	thread  string
+	closed  bool // the thread is resolved
 	marker
 }
 
@@ -162,16 +165,36 @@ func (w *noteWriter) own(ctx context.Context, k key) ([]ownNote, error) {
 		return nil, err
 	}
 	var own []ownNote
-	for n, err := range w.gl.Notes(ctx, w.project(), w.ev.MergeRequest.IID, markerPrefix) {
+	for n, err := range w.candidates(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if m, ok := w.mine(n, self, k); ok {
-			own = append(own, ownNote{id: n.ID, replied: n.Type != "", marker: m})
+		if m, ok := w.mine(n.Note, self, k); ok {
+			own = append(own, ownNote{id: n.Note.ID, replied: n.Replies > 0, thread: n.ID, closed: n.Resolved, marker: m})
 		}
 	}
 	slices.SortFunc(own, func(a, b ownNote) int { return cmp.Compare(a.id, b.id) })
 	return own, nil
+}
+
+// candidates are the notes, or the threads in the mode of that name, that have a
+// marker. A note has no thread; if it was answered it has a type.
+func (w *noteWriter) candidates(ctx context.Context) iter.Seq2[gitlab.Discussion, error] {
+	project, iid := w.project(), w.ev.MergeRequest.IID
+	if w.c.Note == NoteThread {
+		return w.gl.Discussions(ctx, project, iid, markerPrefix)
+	}
+	return func(yield func(gitlab.Discussion, error) bool) {
+		for n, err := range w.gl.Notes(ctx, project, iid, markerPrefix) {
+			d := gitlab.Discussion{Note: n}
+			if n.Type != "" {
+				d.Replies = 1
+			}
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
 }
 
 func (w *noteWriter) mine(n gitlab.Note, self gitlab.User, k key) (marker, bool) {
