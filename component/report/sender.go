@@ -312,12 +312,5 @@ func (s *sender) pause(ctx context.Context, try int) bool {
 	if s.waited += d; s.waited > mostWaiting*s.o.pace {
 		return false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause(ctx, d) == nil
 }
