@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -128,24 +127,11 @@ func (p *program) mirrorJob(c *cli.Context) (mirrorJob, error) {
 	if err := noArguments(c); err != nil {
 		return mirrorJob{}, err
 	}
-	flags := given(c)
-	if c.IsSet("namespace") {
-		flags["DIREKTIV_NAMESPACE"] = c.String("namespace")
-	}
-	config, err := component.Load(c.Context, flags, p.env)
-	p.json = config.Job.Output == "json"
+	config, err := p.load(c)
 	if err != nil {
 		return mirrorJob{}, err
 	}
-	errs := []error{config.Targets.Direktiv.Validate()}
-	if config.Job.Output != "table" && !p.json {
-		errs = append(errs, fmt.Errorf("REMORA_OUTPUT: want table or json, not %q", config.Job.Output))
-	}
-	timeout, err := time.ParseDuration(config.Job.Timeout)
-	if err != nil || timeout <= 0 {
-		errs = append(errs, fmt.Errorf("REMORA_TIMEOUT: want a duration such as 90s or 10m, not %q", config.Job.Timeout))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(config.Targets.Direktiv.Validate(), config.Job.Validate()); err != nil {
 		return mirrorJob{}, misuse("%w", err)
 	}
 	out, err := rest.New(rest.Config{CAFile: config.CI.CAFile, UserAgent: "remora/" + version()})
@@ -156,7 +142,7 @@ func (p *program) mirrorJob(c *cli.Context) (mirrorJob, error) {
 	if err != nil {
 		return mirrorJob{}, misuse("%w", err)
 	}
-	return mirrorJob{admin, timeout}, nil
+	return mirrorJob{admin, config.Job.Deadline()}, nil
 }
 
 // mirrorResult is what a command prints.
@@ -190,7 +176,7 @@ func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool)
 	}
 	view, err := change(ctx, spec)
 	if err != nil {
-		return explained(err)
+		return component.Explained(err)
 	}
 	result := mirrorResult{MirrorView: view}
 	if c.Bool("sync") {
@@ -198,7 +184,7 @@ func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool)
 		result.Sync = &mirrorSync{ID: receipt.ID, Result: receipt.Result, Warnings: receipt.Warnings, Log: receipt.Log}
 		if failed != nil {
 			result.Sync.Result = "failed: " + delivery.Explain(failed).Summary
-			err = explained(failed)
+			err = component.Explained(failed)
 		}
 	}
 	return errors.Join(p.printMirror(result), err)
@@ -217,7 +203,7 @@ func (p *program) showMirror(c *cli.Context) error {
 	defer cancel()
 	view, err := job.admin.Show(ctx, last)
 	if err != nil {
-		return explained(err)
+		return component.Explained(err)
 	}
 	return p.printMirror(mirrorResult{MirrorView: view})
 }
@@ -235,64 +221,16 @@ func (p *program) mirrorSpec(c *cli.Context) (direktiv.MirrorSpec, error) {
 	}
 	var public delivery.Secret
 	var errs []error
-	for name, to := range map[string]*delivery.Secret{"DIREKTIV_GIT_TOKEN": &s.Token, "DIREKTIV_GIT_SSH_KEY": &s.PrivateKey,
-		"DIREKTIV_GIT_PUBLIC_KEY": &public, "DIREKTIV_GIT_PASSPHRASE": &s.Passphrase} {
-		value, err := p.secret(name)
-		*to = value
+	for _, v := range []struct {
+		name string
+		to   *delivery.Secret
+	}{{"DIREKTIV_GIT_TOKEN", &s.Token}, {"DIREKTIV_GIT_SSH_KEY", &s.PrivateKey}, {"DIREKTIV_GIT_PUBLIC_KEY", &public}, {"DIREKTIV_GIT_PASSPHRASE", &s.Passphrase}} {
+		value, err := component.ReadSecret(p.env, v.name)
+		*v.to = value
 		errs = append(errs, err)
 	}
 	s.PublicKey = public.Reveal()
 	return s, errors.Join(errs...)
-}
-
-// maxSecret bounds what is read from a file, in bytes.
-const maxSecret = 64 << 10
-
-// secret is a variable, or the content of the file that NAME_FILE names.
-func (p *program) secret(name string) (delivery.Secret, error) {
-	value, _ := p.env.Lookup(name)
-	file, _ := p.env.Lookup(name + "_FILE")
-	switch {
-	case file == "":
-		return delivery.Secret(value), nil
-	case value != "":
-		return "", fmt.Errorf("%s: set, and %s_FILE too; set one of them", name, name)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	}
-	defer func() { _ = f.Close() }()
-	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	text := strings.TrimRight(string(content), "\r\n")
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	case len(content) > maxSecret:
-		return "", fmt.Errorf("%s_FILE: %s is larger than %d KiB", name, file, maxSecret>>10)
-	case strings.TrimSpace(text) == "":
-		return "", fmt.Errorf("%s_FILE: %s is empty", name, file)
-	}
-	return delivery.Secret(text), nil
-}
-
-// explained is an error with its remedy and evidence, a line each.
-func explained(err error) error {
-	f := delivery.Explain(err)
-	lines := []string{f.Summary}
-	if f.Cause != "" && f.Cause != f.Summary {
-		lines[0] += ": " + f.Cause
-	}
-	if f.Err != nil && f.Cause == "" {
-		lines[0] += ": " + f.Err.Error()
-	}
-	if f.Remedy != "" {
-		lines = append(lines, "  try: "+f.Remedy)
-	}
-	if f.Request != "" {
-		lines = append(lines, "  request: "+f.Request)
-	}
-	return errors.New(strings.Join(lines, "\n"))
 }
 
 // printMirror writes the mirror, then its notes, then its syncs; or one JSON

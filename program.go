@@ -97,7 +97,7 @@ func (p *program) exitCode(ctx context.Context, err error) int {
 		if errors.As(err, &m) {
 			return component.ExitMisuse
 		}
-		p.code = component.ExitFailed
+		p.code = max(p.code, component.ExitFailed) // a result that could not be printed keeps its own
 	}
 	if p.code != component.ExitDone && ctx.Err() != nil {
 		return signalCode(ctx)

@@ -64,11 +64,6 @@ type MergeRequest struct {
 	URL             string `json:"url,omitempty"`
 }
 
-// Fork says whether the merge request comes from another project.
-func (m *MergeRequest) Fork() bool {
-	return m != nil && m.SourceProjectID != 0 && m.SourceProjectID != m.ProjectID
-}
-
 // Pipeline is the pipeline an event belongs to. In merged results its SHA is a
 // commit that no branch contains.
 type Pipeline struct {
@@ -84,6 +79,13 @@ type Job struct {
 	Name      string    `json:"name,omitempty"`
 	URL       string    `json:"url,omitempty"`
 	StartedAt time.Time `json:"started_at,omitzero"`
+}
+
+// FromFork says whether Ref is a branch of another project than Project, as when
+// the merge request of a fork runs its pipeline in the project that shows it.
+func (e Event) FromFork() bool {
+	mr := e.MergeRequest
+	return mr != nil && mr.SourceProjectID != 0 && e.Project.ID != 0 && mr.SourceProjectID != e.Project.ID
 }
 
 // FullRef is the ref as git names it: refs/heads/main, refs/tags/v1.
