@@ -85,6 +85,37 @@ func TestFinishChecksWhatItIsGiven(t *testing.T) {
 	}
 }
 
+func TestACAFileThatCannotBeReadIsNamed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.vars["CI_SERVER_TLS_CA_FILE"], f.vars["REMORA_JOURNAL"] = "no-such-file", filepath.Join(t.TempDir(), "journal")
+	for name, try := range map[string]func() error{
+		"Run":    func() error { _, err := component.Run(f.context(t), f.load(t), "1.0.0"); return err },
+		"Finish": func() error { _, err := component.Finish(f.context(t), f.load(t), "1.0.0"); return err },
+		"Post": func() error {
+			_, err := component.Post(f.context(t), f.load(t), component.Single{Name: "lint", State: "success"}, nil, "1.0.0")
+			return err
+		},
+	} {
+		var misuse *component.Misuse
+		if err := try(); !errors.As(err, &misuse) || !strings.HasPrefix(err.Error(), "CI_SERVER_TLS_CA_FILE: ") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestReportOffAsksGitLabNothing(t *testing.T) {
+	t.Parallel()
+	f, gitlab := newFixture(t), newEcho(t)
+	f.vars["REMORA_GITLAB_URL"], f.vars["REMORA_REPORT"] = gitlab.url, "off"
+	if r := f.run(t); r.State != "done" {
+		t.Errorf("got %s: %+v", r.State, r.Targets)
+	}
+	if asked := gitlab.asked(); len(asked) > 0 {
+		t.Errorf("GitLab was asked %q", asked)
+	}
+}
+
 func TestPostSendsNothingOnMisuse(t *testing.T) {
 	t.Parallel()
 	f, hostile := newFixture(t), newEcho(t)

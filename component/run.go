@@ -49,13 +49,15 @@ func Run(ctx context.Context, c Config, version string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	j.notice(findMergeRequest(ctx, j.gitlab, c.CI, &j.event))
+	if c.Report.Report != report.ReportOff || c.Targets.HTTP.Enabled() { // else nobody wants to know
+		j.notice(findMergeRequest(ctx, j.gitlab, c.CI, &j.event))
+	}
 	decision := paths.Decision{Run: true}
 	if !j.filter.Empty() {
 		decision = j.filter.Decide(ctx, j.event)
 		j.notice(decision.Why)
 	}
-	if ctx.Err() != nil { // nothing was opened, so there is nothing to end
+	if errors.Is(ctx.Err(), context.Canceled) { // nothing was opened, so there is nothing to end
 		return j.result(j.each(canceled), report.Result{}), nil
 	}
 	reporter, err := report.New(c.Report, j.gitlab, j.event, report.Options{Journal: c.Job.Journal, Version: version, Now: time.Now, Gauge: &j.gauge})
@@ -113,7 +115,7 @@ func (c Config) gitlabClient(out rest.Config) (*gitlab.Client, error) {
 	}
 	way, err := rest.New(out)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)
 	}
 	return gitlab.New(c.GitLab, way)
 }
