@@ -166,10 +166,13 @@ func TestAnInputSwitchesTheTargetOnInAnyProject(t *testing.T) {
 func TestAReportRunsWhenItIsTold(t *testing.T) {
 	t.Parallel()
 	for _, want := range []string{"on_success", "on_failure", "always"} {
-		_, content := job(t, readTemplate(t, "report.yml"), map[string]any{"name": "n", "state": "failed", "when": want})
-		got, err := when(content["rules"].([]any), variablesIn(content, branch(nil), ours))
-		if err != nil || got != want {
-			t.Errorf("got %s (%v), want %s", got, err, want)
+		_, content := job(t, readTemplate(t, "report.yml"), map[string]any{"name": "n", "state": "failed", "when": want, "rules": "both"})
+		tag := vars(map[string]string{"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1"})
+		for kind, predefined := range map[string]map[string]string{"branch": branch(nil), "merge request": mergeRequest(nil), "tag": tag} {
+			got, err := when(content["rules"].([]any), variablesIn(content, predefined, ours))
+			if err != nil || got != want {
+				t.Errorf("%s: got %s (%v), want %s", kind, got, err, want)
+			}
 		}
 	}
 }

@@ -85,7 +85,7 @@ func TestEveryCommandThatIsShownHasItsFlags(t *testing.T) {
 			t.Errorf("remora %s: exit %d\n%s%s", first, code, help, errs)
 		}
 		for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(m[2], -1) {
-			if seen++; flag != "--help" && !regexp.MustCompile(flag + `\b`).MatchString(help) {
+			if seen++; flag != "--help" && !regexp.MustCompile(flag+`\b`).MatchString(help) {
 				t.Errorf("remora %s has no flag %s", first, flag)
 			}
 		}
