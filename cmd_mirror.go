@@ -123,15 +123,17 @@ type mirrorJob struct {
 	timeout time.Duration
 }
 
-func (p *program) mirrorJob(c *cli.Context) (mirrorJob, error) {
+// mirrorJob reads the settings. wrong is what the command found to be wrong itself;
+// all of it is told at once.
+func (p *program) mirrorJob(c *cli.Context, wrong ...error) (mirrorJob, error) {
 	if err := noArguments(c); err != nil {
 		return mirrorJob{}, err
 	}
 	config, err := p.load(c)
-	if err != nil {
-		return mirrorJob{}, err
+	if err == nil {
+		err = errors.Join(config.Targets.Direktiv.Validate(), config.Job.Validate())
 	}
-	if err := errors.Join(config.Targets.Direktiv.Validate(), config.Job.Validate()); err != nil {
+	if err := errors.Join(append([]error{err}, wrong...)...); err != nil {
 		return mirrorJob{}, misuse("%w", err)
 	}
 	out, err := rest.New(rest.Config{CAFile: config.CI.CAFile, UserAgent: "remora/" + version()})
@@ -160,13 +162,10 @@ type mirrorSync struct {
 }
 
 func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool) error {
-	job, err := p.mirrorJob(c)
+	spec, err := p.mirrorSpec(c)
+	job, err := p.mirrorJob(c, err, spec.Validate(create))
 	if err != nil {
 		return err
-	}
-	spec, err := p.mirrorSpec(c)
-	if err = errors.Join(err, spec.Validate(create)); err != nil {
-		return misuse("%w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, job.timeout)
 	defer cancel()
@@ -191,13 +190,14 @@ func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool)
 }
 
 func (p *program) showMirror(c *cli.Context) error {
-	job, err := p.mirrorJob(c)
+	last := c.Int("last")
+	var wrong error
+	if last < 0 || last > 50 {
+		wrong = fmt.Errorf("--last: want 0 to 50, not %d", last)
+	}
+	job, err := p.mirrorJob(c, wrong)
 	if err != nil {
 		return err
-	}
-	last := c.Int("last")
-	if last < 0 || last > 50 {
-		return misuse("--last: want 0 to 50, not %d", last)
 	}
 	ctx, cancel := context.WithTimeout(c.Context, job.timeout)
 	defer cancel()
