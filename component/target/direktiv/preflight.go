@@ -89,6 +89,8 @@ func (r *run) concerns() error {
 	tag := r.ev.RefType == delivery.Tag
 	switch {
 	case r.config.anyRef():
+	case r.ev.FromFork():
+		return delivery.Skip("the branch is a fork's, which the mirror does not read")
 	case r.mirror == nil || r.mirror.ref == "":
 		if tag {
 			return delivery.Skip("a mirror follows a branch, not a tag")
