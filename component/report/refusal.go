@@ -129,6 +129,9 @@ func faultOf(a answer, p *place, name string, err error) *delivery.Fault {
 	case refused:
 		refusal(&f, p, where, err)
 	}
+	if f.Remedy == "" {
+		f.Remedy = "look at the words of the answer: sending it again would be refused again; " + notFailing
+	}
 	return &f
 }
 

@@ -61,6 +61,7 @@ func withRemedy(err error) error {
 	}
 	f.Remedy = "try again later, and look at the log of the Direktiv at DIREKTIV_URL"
 	if delivery.StateOf(err) == delivery.Failed {
+		f.Remedy = "look at the words of the answer, and at the log of the Direktiv at DIREKTIV_URL: sending it again would be refused again"
 		return delivery.Permanent(&f)
 	}
 	return &f
