@@ -78,6 +78,8 @@ func readNote(file string, stdin io.Reader) (string, error) {
 		return "", fmt.Errorf("--note-file: %w", err)
 	case len(content) > maxNoteFile:
 		return "", fmt.Errorf("--note-file: %s is larger than %d KiB", file, maxNoteFile>>10)
+	case strings.TrimSpace(string(content)) == "":
+		return "", fmt.Errorf("--note-file: %s is empty", file)
 	case !utf8.Valid(content):
 		return strings.ToValidUTF8(string(content), "\uFFFD"), nil
 	}
