@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
+	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/rest"
 )
 
@@ -123,7 +123,7 @@ func (w *noteWriter) once(ctx context.Context, make, find func() (int64, error))
 		if err == nil || !isLost(err) || try == 2 {
 			return id, err
 		}
-		if waited := pause(ctx, w.o.pace<<try); waited != nil {
+		if waited := delivery.Wait(ctx, w.o.pace<<try); waited != nil {
 			return 0, err
 		}
 		if id, found := find(); found != nil || id != 0 {
@@ -160,7 +160,7 @@ func (w *noteWriter) paced(ctx context.Context, call func() error) error {
 		if asked := status.RetryAfter(); asked > 0 {
 			wait = asked
 		}
-		if wait > 60*w.o.pace || pause(ctx, wait) != nil {
+		if wait > 60*w.o.pace || delivery.Wait(ctx, wait) != nil {
 			return err
 		}
 	}
@@ -209,16 +209,4 @@ func (w *noteWriter) remove(ctx context.Context, n ownNote) error {
 func isGone(err error) bool {
 	var status *rest.StatusError
 	return errors.As(err, &status) && status.Code == http.StatusNotFound
-}
-
-// pause waits for d; its error is that of ctx if it ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -312,5 +312,5 @@ func (s *sender) pause(ctx context.Context, try int) bool {
 	if s.waited += d; s.waited > mostWaiting*s.o.pace {
 		return false
 	}
-	return pause(ctx, d) == nil
+	return delivery.Wait(ctx, d) == nil
 }
