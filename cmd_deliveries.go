@@ -9,6 +9,7 @@ import (
 
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/agent/work"
+	"gitlab.com/remora-ci/remora/component"
 	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
@@ -107,7 +108,7 @@ func (p *program) listDeliveries(c *cli.Context) error {
 		rows := 0
 		for d, err := range s.Deliveries(c.Context, filter) {
 			if err != nil {
-				return explained(err)
+				return component.Explained(err)
 			}
 			if err := put(d); err != nil {
 				return err
@@ -204,7 +205,7 @@ func (p *program) retryDeliveries(c *cli.Context) error {
 				return err
 			}
 			if err := queue.Retry(c.Context, d.Key); err != nil {
-				return explained(err)
+				return component.Explained(err)
 			}
 			if d, err = s.Delivery(c.Context, id); err != nil {
 				return absent("delivery", "remora deliveries list", id, err)

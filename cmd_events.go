@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gitlab.com/remora-ci/remora/agent/store"
+	"gitlab.com/remora-ci/remora/component"
 	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
@@ -113,7 +114,7 @@ func (p *program) listEvents(c *cli.Context) error {
 		rows := 0
 		for e, err := range s.Events(c.Context, filter) {
 			if err != nil {
-				return explained(err)
+				return component.Explained(err)
 			}
 			if err := put(e); err != nil {
 				return err
@@ -163,7 +164,7 @@ func (p *program) showEvent(c *cli.Context) error {
 		var deliveries []store.Delivery
 		for d, err := range s.Deliveries(c.Context, store.DeliveryFilter{Event: id}) {
 			if err != nil {
-				return explained(err)
+				return component.Explained(err)
 			}
 			deliveries = append(deliveries, d)
 			line.Deliveries = append(line.Deliveries, deliveryOf(d))
@@ -230,7 +231,7 @@ func (p *program) replayEvents(c *cli.Context) error {
 		}
 		n, err := s.Replay(c.Context, filter)
 		if err != nil {
-			return explained(err)
+			return component.Explained(err)
 		}
 		if p.json {
 			return p.printLine(map[string]int{"replayed": n})

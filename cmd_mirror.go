@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -124,28 +123,17 @@ type mirrorJob struct {
 	timeout time.Duration
 }
 
-func (p *program) mirrorJob(c *cli.Context) (mirrorJob, error) {
+// mirrorJob reads the settings. wrong is what the command found to be wrong itself;
+// all of it is told at once.
+func (p *program) mirrorJob(c *cli.Context, wrong ...error) (mirrorJob, error) {
 	if err := noArguments(c); err != nil {
 		return mirrorJob{}, err
 	}
-	flags := given(c)
-	if c.IsSet("namespace") {
-		flags["DIREKTIV_NAMESPACE"] = c.String("namespace")
+	config, err := p.load(c)
+	if err == nil {
+		err = errors.Join(config.Targets.Direktiv.Validate(), config.Job.Validate())
 	}
-	config, err := component.Load(c.Context, flags, p.env)
-	p.json = config.Job.Output == "json"
-	if err != nil {
-		return mirrorJob{}, err
-	}
-	errs := []error{config.Targets.Direktiv.Validate()}
-	if config.Job.Output != "table" && !p.json {
-		errs = append(errs, fmt.Errorf("REMORA_OUTPUT: want table or json, not %q", config.Job.Output))
-	}
-	timeout, err := time.ParseDuration(config.Job.Timeout)
-	if err != nil || timeout <= 0 {
-		errs = append(errs, fmt.Errorf("REMORA_TIMEOUT: want a duration such as 90s or 10m, not %q", config.Job.Timeout))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append([]error{err}, wrong...)...); err != nil {
 		return mirrorJob{}, misuse("%w", err)
 	}
 	out, err := rest.New(rest.Config{CAFile: config.CI.CAFile, UserAgent: "remora/" + version()})
@@ -156,7 +144,7 @@ func (p *program) mirrorJob(c *cli.Context) (mirrorJob, error) {
 	if err != nil {
 		return mirrorJob{}, misuse("%w", err)
 	}
-	return mirrorJob{admin, timeout}, nil
+	return mirrorJob{admin, config.Job.Deadline()}, nil
 }
 
 // mirrorResult is what a command prints.
@@ -174,13 +162,10 @@ type mirrorSync struct {
 }
 
 func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool) error {
-	job, err := p.mirrorJob(c)
+	spec, err := p.mirrorSpec(c)
+	job, err := p.mirrorJob(c, err, spec.Validate(create))
 	if err != nil {
 		return err
-	}
-	spec, err := p.mirrorSpec(c)
-	if err = errors.Join(err, spec.Validate(create)); err != nil {
-		return misuse("%w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, job.timeout)
 	defer cancel()
@@ -190,7 +175,7 @@ func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool)
 	}
 	view, err := change(ctx, spec)
 	if err != nil {
-		return explained(err)
+		return component.Explained(err)
 	}
 	result := mirrorResult{MirrorView: view}
 	if c.Bool("sync") {
@@ -198,26 +183,27 @@ func (p *program) changeMirror(ctx context.Context, c *cli.Context, create bool)
 		result.Sync = &mirrorSync{ID: receipt.ID, Result: receipt.Result, Warnings: receipt.Warnings, Log: receipt.Log}
 		if failed != nil {
 			result.Sync.Result = "failed: " + delivery.Explain(failed).Summary
-			err = explained(failed)
+			err = component.Explained(failed)
 		}
 	}
 	return errors.Join(p.printMirror(result), err)
 }
 
 func (p *program) showMirror(c *cli.Context) error {
-	job, err := p.mirrorJob(c)
+	last := c.Int("last")
+	var wrong error
+	if last < 0 || last > 50 {
+		wrong = fmt.Errorf("--last: want 0 to 50, not %d", last)
+	}
+	job, err := p.mirrorJob(c, wrong)
 	if err != nil {
 		return err
-	}
-	last := c.Int("last")
-	if last < 0 || last > 50 {
-		return misuse("--last: want 0 to 50, not %d", last)
 	}
 	ctx, cancel := context.WithTimeout(c.Context, job.timeout)
 	defer cancel()
 	view, err := job.admin.Show(ctx, last)
 	if err != nil {
-		return explained(err)
+		return component.Explained(err)
 	}
 	return p.printMirror(mirrorResult{MirrorView: view})
 }
@@ -235,64 +221,16 @@ func (p *program) mirrorSpec(c *cli.Context) (direktiv.MirrorSpec, error) {
 	}
 	var public delivery.Secret
 	var errs []error
-	for name, to := range map[string]*delivery.Secret{"DIREKTIV_GIT_TOKEN": &s.Token, "DIREKTIV_GIT_SSH_KEY": &s.PrivateKey,
-		"DIREKTIV_GIT_PUBLIC_KEY": &public, "DIREKTIV_GIT_PASSPHRASE": &s.Passphrase} {
-		value, err := p.secret(name)
-		*to = value
+	for _, v := range []struct {
+		name string
+		to   *delivery.Secret
+	}{{"DIREKTIV_GIT_TOKEN", &s.Token}, {"DIREKTIV_GIT_SSH_KEY", &s.PrivateKey}, {"DIREKTIV_GIT_PUBLIC_KEY", &public}, {"DIREKTIV_GIT_PASSPHRASE", &s.Passphrase}} {
+		value, err := component.ReadSecret(p.env, v.name)
+		*v.to = value
 		errs = append(errs, err)
 	}
 	s.PublicKey = public.Reveal()
 	return s, errors.Join(errs...)
-}
-
-// maxSecret bounds what is read from a file, in bytes.
-const maxSecret = 64 << 10
-
-// secret is a variable, or the content of the file that NAME_FILE names.
-func (p *program) secret(name string) (delivery.Secret, error) {
-	value, _ := p.env.Lookup(name)
-	file, _ := p.env.Lookup(name + "_FILE")
-	switch {
-	case file == "":
-		return delivery.Secret(value), nil
-	case value != "":
-		return "", fmt.Errorf("%s: set, and %s_FILE too; set one of them", name, name)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	}
-	defer func() { _ = f.Close() }()
-	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	text := strings.TrimRight(string(content), "\r\n")
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	case len(content) > maxSecret:
-		return "", fmt.Errorf("%s_FILE: %s is larger than %d KiB", name, file, maxSecret>>10)
-	case strings.TrimSpace(text) == "":
-		return "", fmt.Errorf("%s_FILE: %s is empty", name, file)
-	}
-	return delivery.Secret(text), nil
-}
-
-// explained is an error with its remedy and evidence, a line each.
-func explained(err error) error {
-	f := delivery.Explain(err)
-	lines := []string{f.Summary}
-	if f.Cause != "" && f.Cause != f.Summary {
-		lines[0] += ": " + f.Cause
-	}
-	if f.Err != nil && f.Cause == "" {
-		lines[0] += ": " + f.Err.Error()
-	}
-	if f.Remedy != "" {
-		lines = append(lines, "  try: "+f.Remedy)
-	}
-	if f.Request != "" {
-		lines = append(lines, "  request: "+f.Request)
-	}
-	return errors.New(strings.Join(lines, "\n"))
 }
 
 // printMirror writes the mirror, then its notes, then its syncs; or one JSON

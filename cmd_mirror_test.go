@@ -71,7 +71,8 @@ func TestAMirrorCommandThatCannotBeTriedIsMisuse(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"everything missing":       {nil, []string{"create"}, []string{"DIREKTIV_URL: missing", "DIREKTIV_NAMESPACE: missing"}},
+		"everything missing":       {nil, []string{"create"}, []string{"DIREKTIV_URL: missing", "DIREKTIV_NAMESPACE: missing", "--url: missing", "--ref: missing"}},
+		"everything wrong to show": {nil, []string{"show", "--last", "51", "--timeout", "soon"}, []string{"DIREKTIV_URL: missing", "--last: want", "REMORA_TIMEOUT"}},
 		"URL and ref missing":      {base, []string{"create"}, []string{"--url: missing", "--ref: missing"}},
 		"two sources of a secret":  {with(base, "DIREKTIV_GIT_TOKEN", "x", "DIREKTIV_GIT_TOKEN_FILE", file), []string{"update"}, []string{"DIREKTIV_GIT_TOKEN: set, and"}},
 		"a file that is not there": {with(base, "DIREKTIV_GIT_TOKEN_FILE", file+"x"), []string{"update"}, []string{"DIREKTIV_GIT_TOKEN_FILE: open"}},

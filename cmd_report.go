@@ -48,10 +48,7 @@ func (p *program) report(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	flags := given(c)
-	delete(flags, "REMORA_NAME") // --name is the status's here
-	config, err := component.Load(c.Context, flags, p.env)
-	p.json = config.Job.Output == "json"
+	config, err := p.load(c, "REMORA_NAME") // --name is the status's here
 	if err != nil {
 		return err
 	}

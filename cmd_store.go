@@ -17,6 +17,7 @@ import (
 
 	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/agent/store"
+	"gitlab.com/remora-ci/remora/component"
 	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
@@ -96,14 +97,14 @@ func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
 		return misuse("%w", err)
 	}
 	if _, err := os.Stat(file); file != "" && err != nil {
-		return explained(&delivery.Fault{
+		return component.Explained(&delivery.Fault{
 			Summary: "no database", Cause: (*delivery.Scrubber)(nil).Text(err.Error()),
 			Remedy: "run this with the agent's own REMORA_DATA_DIR or REMORA_DATABASE_URL, as the user that it runs as",
 		})
 	}
 	s, err := store.Open(c.Context, place)
 	if err != nil {
-		return explained(err)
+		return component.Explained(err)
 	}
 	err = do(s)
 	// What closing tidies, the agent tidies too: only the command's own end counts.
@@ -120,11 +121,10 @@ func (p *program) storeConfig(c *cli.Context) (store.Config, error) {
 		file, _ = p.env.Lookup("REMORA_CONFIG")
 	}
 	if file != "" {
-		all, _, err := config.Load(c.Context, file, p.env)
-		if err != nil {
+		var err error
+		if place, err = config.LoadStore(c.Context, file, p.env); err != nil {
 			return place, misuse("%w", err)
 		}
-		place = all.Store
 	} else if err := envconfig.ProcessWith(c.Context, &envconfig.Config{Target: &place, Lookuper: nonEmpty{p.env}}); err != nil {
 		return place, misuse("%w", err)
 	}
@@ -324,7 +324,7 @@ func local(t time.Time) string {
 // what there is.
 func absent(what, list string, id int64, err error) error {
 	if !errors.Is(err, store.ErrNotFound) {
-		return explained(err)
+		return component.Explained(err)
 	}
 	return fmt.Errorf("no %s has the id %d; %s shows what there is", what, id, list)
 }

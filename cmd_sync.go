@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -42,18 +43,18 @@ func (p *program) sync(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
+	if c.Bool("finish") && c.Bool("dry-run") {
+		return misuse("--finish ends statuses and --dry-run sends nothing; give one of them")
+	}
 	config, err := p.load(c)
 	if err != nil {
-		return err
+		return errors.Join(err, config.Validate())
 	}
 	ctx := p.logger(config.Job.Log).WithContext(c.Context)
 	switch {
 	case c.Bool("finish"):
 		n, err := component.Finish(ctx, config, version())
-		if n > 0 {
-			_, _ = fmt.Fprintf(p.stdout, "remora: ended %d open statuses as canceled\n", n)
-		}
-		return err
+		return errors.Join(p.printFinished(n), err)
 	case c.Bool("dry-run"):
 		plan, err := component.PlanOf(ctx, config, version())
 		if err != nil {
@@ -65,14 +66,36 @@ func (p *program) sync(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if result.ExitCode != component.ExitDone && ctx.Err() != nil {
+		result.ExitCode = signalCode(ctx)
+	}
 	p.code = result.ExitCode
 	return result.Print(p.stdout, p.style())
 }
 
-// load reads the configuration; from then on errors have the form that was
-// asked for.
-func (p *program) load(c *cli.Context) (component.Config, error) {
-	config, err := component.Load(c.Context, given(c), p.env)
+// printFinished says how many statuses were ended, if there were any.
+func (p *program) printFinished(n int) error {
+	var err error
+	switch {
+	case p.json:
+		_, err = fmt.Fprintf(p.stdout, "{\"ended\": %d}\n", n)
+	case n > 0:
+		_, err = fmt.Fprintf(p.stdout, "remora: ended %d open statuses as canceled\n", n)
+	}
+	return err
+}
+
+// load reads the configuration, from flags too but for those named; from then on
+// errors have the form that was asked for.
+func (p *program) load(c *cli.Context, without ...string) (component.Config, error) {
+	flags := given(c)
+	for _, name := range without {
+		delete(flags, name)
+	}
+	if c.IsSet("namespace") {
+		flags["DIREKTIV_NAMESPACE"] = c.String("namespace")
+	}
+	config, err := component.Load(c.Context, flags, p.env)
 	p.json = config.Job.Output == "json"
 	return config, err
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -15,11 +13,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gitlab.com/remora-ci/remora/agent/auth"
-	"gitlab.com/remora-ci/remora/component/delivery"
+	"gitlab.com/remora-ci/remora/component"
 )
-
-// maxTokenKeyFile bounds what is read from REMORA_TOKEN_KEY_FILE, in bytes.
-const maxTokenKeyFile = 64 << 10
 
 func (p *program) tokenCommand() *cli.Command {
 	return group("token", "make tokens that let the hooks of one project or group call the agent", p.tokenIssueCommand(), p.tokenKeyCommand())
@@ -89,7 +84,7 @@ func (p *program) issueToken(c *cli.Context) error {
 	if grant.Expires, err = expiry(now, c.String("expires")); err != nil {
 		return misuse("--expires: %w", err)
 	}
-	keys, err := p.tokenKeys()
+	keys, err := component.ReadSecret(p.env, "REMORA_TOKEN_KEY")
 	if err != nil {
 		return misuse("%w", err)
 	}
@@ -124,32 +119,4 @@ func expiry(now time.Time, text string) (time.Time, error) {
 	end := now.AddDate(int(d.Years), int(d.Months), 0)
 	d.Years, d.Months = 0, 0
 	return end.Add(d.ToTimeDuration()), nil
-}
-
-// tokenKeys reads REMORA_TOKEN_KEY, or the file that REMORA_TOKEN_KEY_FILE names.
-func (p *program) tokenKeys() (delivery.Secret, error) {
-	const name = "REMORA_TOKEN_KEY"
-	text, _ := p.env.Lookup(name)
-	file, _ := p.env.Lookup(name + "_FILE")
-	if file == "" {
-		return delivery.Secret(text), nil
-	}
-	if text != "" {
-		return "", fmt.Errorf("%s: set, and %s_FILE too; set one of them", name, name)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	}
-	defer func() { _ = f.Close() }()
-	content, err := io.ReadAll(io.LimitReader(f, maxTokenKeyFile+1))
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%s_FILE: %w", name, err)
-	case len(content) > maxTokenKeyFile:
-		return "", fmt.Errorf("%s_FILE: %s is larger than %d KiB", name, file, maxTokenKeyFile>>10)
-	case strings.TrimSpace(string(content)) == "":
-		return "", fmt.Errorf("%s_FILE: %s is empty", name, file)
-	}
-	return delivery.Secret(content), nil
 }

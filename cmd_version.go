@@ -32,7 +32,10 @@ func (p *program) versionCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			p.json = c.String("output") == "json"
+			form := c.String("output")
+			if p.json = form == "json"; !p.json && form != "table" {
+				return misuse("--output: want table or json, not %q", form)
+			}
 			p.printVersion()
 			return nil
 		},

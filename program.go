@@ -47,7 +47,7 @@ func (p *program) app() *cli.App {
 }
 
 func (p *program) commands() []*cli.Command {
-	commands := []*cli.Command{p.syncCommand(), p.agentCommand(), p.reportCommand(), p.mirrorCommand(), p.eventsCommand(), p.deliveriesCommand(), p.tokenCommand(), p.configCommand(), p.versionCommand(), p.completionCommand()}
+	commands := []*cli.Command{p.syncCommand(), p.agentCommand(), p.reportCommand(), p.mirrorCommand(), p.eventsCommand(), p.deliveriesCommand(), p.tokenCommand(), p.keysCommand(), p.configCommand(), p.versionCommand(), p.completionCommand()}
 	for _, c := range commands {
 		prepareCommand(c)
 	}
@@ -97,7 +97,7 @@ func (p *program) exitCode(ctx context.Context, err error) int {
 		if errors.As(err, &m) {
 			return component.ExitMisuse
 		}
-		p.code = component.ExitFailed
+		p.code = max(p.code, component.ExitFailed) // a result that could not be printed keeps its own
 	}
 	if p.code != component.ExitDone && ctx.Err() != nil {
 		return signalCode(ctx)

@@ -93,6 +93,15 @@ var pushes = map[string]struct {
 	"a push in a fork": {
 		pipelines: map[string]map[string]string{"branch": branch(fork)},
 	},
+	"a push in a fork, where the targets are inputs": {
+		pipelines: map[string]map[string]string{"branch": branch(fork)},
+		args:      map[string]any{"direktiv-url": "https://direktiv.example.com", "direktiv-namespace": "demo"},
+	},
+	"a push in a person's own project whose one secret is a file": {
+		pipelines: map[string]map[string]string{"branch": branch(fork)},
+		settings:  map[string]string{"REMORA_GITLAB_TOKEN_FILE": "/tmp/token"},
+		want:      map[string][]string{"push": {"branch"}, "both": {"branch"}},
+	},
 	"a push in a fork with an open merge request": {
 		pipelines: map[string]map[string]string{
 			"branch":        branch(in(fork, map[string]string{"CI_OPEN_MERGE_REQUESTS": "acme/app!7"})),
@@ -127,7 +136,11 @@ func TestOnePushGivesOneJobAtMost(t *testing.T) {
 			for _, mode := range []string{"push", "merge-request", "both"} {
 				args := map[string]any{"rules": mode}
 				maps.Copy(args, mandatory)
-				maps.Copy(args, tc.args)
+				for input, value := range tc.args {
+					if _, has := tmpl.inputs[input]; has {
+						args[input] = value
+					}
+				}
 				var got []string
 				for kind, predefined := range tc.pipelines {
 					_, content := job(t, tmpl, args)
@@ -151,12 +164,14 @@ func TestOnePushGivesOneJobAtMost(t *testing.T) {
 	})
 }
 
-func TestAnInputSwitchesTheTargetOnInAnyProject(t *testing.T) {
+// A group's project gets the job without a secret: it fails there and says which
+// is missing. A person's own might as well be a fork.
+func TestAnInputSwitchesTheTargetOnInAGroupsProject(t *testing.T) {
 	t.Parallel()
 	tmpl := readTemplate(t, "sync.yml")
 	for _, input := range []string{"direktiv-url", "http-url", "mirror-url"} {
 		_, content := job(t, tmpl, map[string]any{input: "https://example.com"})
-		got, err := when(content["rules"].([]any), variablesIn(content, branch(fork), nil))
+		got, err := when(content["rules"].([]any), variablesIn(content, branch(nil), nil))
 		if err != nil || got != "on_success" {
 			t.Errorf("%s: got %s (%v), want on_success", input, got, err)
 		}
@@ -166,10 +181,13 @@ func TestAnInputSwitchesTheTargetOnInAnyProject(t *testing.T) {
 func TestAReportRunsWhenItIsTold(t *testing.T) {
 	t.Parallel()
 	for _, want := range []string{"on_success", "on_failure", "always"} {
-		_, content := job(t, readTemplate(t, "report.yml"), map[string]any{"name": "n", "state": "failed", "when": want})
-		got, err := when(content["rules"].([]any), variablesIn(content, branch(nil), ours))
-		if err != nil || got != want {
-			t.Errorf("got %s (%v), want %s", got, err, want)
+		_, content := job(t, readTemplate(t, "report.yml"), map[string]any{"name": "n", "state": "failed", "when": want, "rules": "both"})
+		tag := vars(map[string]string{"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1"})
+		for kind, predefined := range map[string]map[string]string{"branch": branch(nil), "merge request": mergeRequest(nil), "tag": tag} {
+			got, err := when(content["rules"].([]any), variablesIn(content, predefined, ours))
+			if err != nil || got != want {
+				t.Errorf("%s: got %s (%v), want %s", kind, got, err, want)
+			}
 		}
 	}
 }

@@ -135,6 +135,9 @@ func TestTheScriptIsRemora(t *testing.T) {
 	}
 	_, report := job(t, readTemplate(t, "report.yml"), templates["report.yml"])
 	script := fmt.Sprint(report["script"])
+	if !strings.HasPrefix(script, "[remora report --") {
+		t.Errorf("got %s, want remora report", script)
+	}
 	for name := range report["variables"].(map[string]any) {
 		if strings.HasPrefix(name, "STATUS_") && !strings.Contains(script, `="$`+name+`"`) {
 			t.Errorf("%s is not used in quotes by %s", name, script)
@@ -200,11 +203,51 @@ func checkInput(t *testing.T, tmpl template, s component.Setting, value any) {
 func TestJQReachesRemoraAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	const body = `.sha as $s | {"ref": $s, "by": "o'hara"}`
-	_, sync := job(t, readTemplate(t, "sync.yml"), map[string]any{"http-body": body})
-	want := map[string]any{"value": body, "expand": false}
-	if diff := cmp.Diff(want, sync["variables"].(map[string]any)["REMORA_HTTP_BODY"]); diff != "" {
-		t.Errorf("REMORA_HTTP_BODY (-want +got):\n%s", diff)
+	for input, variable := range map[string]string{"http-body": "REMORA_HTTP_BODY", "http-status-url": "REMORA_HTTP_STATUS_URL", "http-state": "REMORA_HTTP_STATE"} {
+		_, sync := job(t, readTemplate(t, "sync.yml"), map[string]any{input: body})
+		want := map[string]any{"value": body, "expand": false}
+		if diff := cmp.Diff(want, sync["variables"].(map[string]any)[variable]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", variable, diff)
+		}
 	}
+}
+
+// A wrong word is told when the pipeline is made, not by a job that fails.
+func TestAnInputOfFewWordsListsThem(t *testing.T) {
+	t.Parallel()
+	for name, inputs := range map[string][]string{
+		"sync.yml": {"job-name", "rules", "git-strategy", "wait", "report", "note", "status-on", "output", "direktiv-auth",
+			"direktiv-any-ref", "direktiv-fail-on-warn", "http-method", "project"},
+		"report.yml": {"job-name", "rules", "when", "note", "status-on", "project"},
+	} {
+		for _, input := range inputs {
+			args := maps.Clone(templates[name])
+			args[input] = "~ no such word"
+			if _, err := readTemplate(t, name).interpolate(args); err == nil {
+				t.Errorf("%s: input %s takes any text", name, input)
+			}
+		}
+	}
+}
+
+func TestAJobRunsInItsImageAndMayBeReplaced(t *testing.T) {
+	t.Parallel()
+	eachTemplate(t, func(t *testing.T, tmpl template, mandatory map[string]any) {
+		_, content := job(t, tmpl, mandatory)
+		if diff := cmp.Diff([]any{""}, content["image"].(map[string]any)["entrypoint"]); diff != "" {
+			t.Errorf("entrypoint, which must be the runner's sh (-want +got):\n%s", diff)
+		}
+		if content["interruptible"] != true {
+			t.Error("a newer push does not cancel it")
+		}
+		want := map[string]any{"max": 2, "when": []any{"runner_system_failure", "scheduler_failure"}}
+		if diff := cmp.Diff(want, content["retry"]); diff != "" {
+			t.Errorf("retry, only for faults of the runner (-want +got):\n%s", diff)
+		}
+		if got := content["variables"].(map[string]any)["GIT_STRATEGY"]; got != "none" {
+			t.Errorf("GIT_STRATEGY: got %v, want none by default: nothing is read from a clone", got)
+		}
+	})
 }
 
 func TestReportFilesAreArtifacts(t *testing.T) {

@@ -139,9 +139,10 @@ type stage struct {
 	target string // more of the target
 	url    string // of the running agent
 	events int
-	name   string // of the target
-	hooks  string // more of the webhooks
-	secret string // of the webhook; default hookSecret
+	name   string      // of the target
+	hooks  string      // more of the webhooks
+	header http.Header // more of the webhook
+	secret string      // of the webhook; default hookSecret
 	logs   *logs
 }
 
@@ -276,6 +277,9 @@ func (s *stage) send(body map[string]any) int {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+"/hooks/gitlab", bytes.NewReader(text))
 	if err != nil {
 		s.Fatal(err)
+	}
+	for name, values := range s.header {
+		req.Header[name] = values
 	}
 	req.Header.Set("X-Gitlab-Token", cmp.Or(s.secret, hookSecret))
 	req.Header.Set("Content-Type", "application/json")

@@ -60,8 +60,8 @@ func (c CI) validate() error {
 		return value == ""
 	}
 	if !missing("CI_SERVER_URL", c.ServerURL) {
-		if u, err := url.Parse(c.ServerURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			errs = append(errs, errors.New("CI_SERVER_URL: want an http or https URL"))
+		if u, err := url.Parse(c.ServerURL); err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
+			errs = append(errs, errors.New("CI_SERVER_URL: want an http or https URL without user and password"))
 		}
 	}
 	missing("CI_PROJECT_PATH", c.ProjectPath)
@@ -70,13 +70,13 @@ func (c CI) validate() error {
 	missing("CI_COMMIT_SHA", c.CommitSHA)
 	for _, sha := range []pair{{"CI_COMMIT_SHA", c.CommitSHA}, {"CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", c.MRSourceSHA}} {
 		if sha.value != "" && !commitID.MatchString(sha.value) {
-			errs = append(errs, fmt.Errorf("%s: want a full commit id, not %q", sha.name, sha.value))
+			errs = append(errs, fmt.Errorf("%s: want a full commit id, not %.80q", sha.name, sha.value))
 		}
 	}
 	for _, id := range []pair{{"CI_PROJECT_ID", c.ProjectID}, {"CI_PIPELINE_ID", c.PipelineID}, {"CI_JOB_ID", c.JobID},
 		{"CI_MERGE_REQUEST_IID", c.MRIID}, {"CI_MERGE_REQUEST_PROJECT_ID", c.MRProjectID}, {"CI_MERGE_REQUEST_SOURCE_PROJECT_ID", c.MRSourceID}} {
 		if id.value != "" && number(id.value) <= 0 {
-			errs = append(errs, fmt.Errorf("%s: want a number, not %q", id.name, id.value))
+			errs = append(errs, fmt.Errorf("%s: want a number, not %.80q", id.name, id.value))
 		}
 	}
 	return errors.Join(errs...)

@@ -79,6 +79,7 @@ func TestMergeRequestIsFound(t *testing.T) {
 		{"from the merge request's own variables", map[string]string{"CI_MERGE_REQUEST_IID": "7", "CI_MERGE_REQUEST_PROJECT_ID": "42"}, 1},
 		{"from the open merge requests of a branch pipeline", map[string]string{"CI_OPEN_MERGE_REQUESTS": "acme/app!7"}, 1},
 		{"of several the first", map[string]string{"CI_OPEN_MERGE_REQUESTS": "acme/app!7,acme/app!9"}, 1},
+		{"of several the one in this project", map[string]string{"CI_OPEN_MERGE_REQUESTS": "up/app!3,acme/app!7"}, 1},
 		{"from the commit where the variables are silent", nil, 1},
 		{"not from another branch's merge request", map[string]string{"CI_COMMIT_REF_NAME": "other", "DIREKTIV_ANY_REF": "true"}, 0},
 		{"not for a tag", map[string]string{"CI_COMMIT_TAG": "v1", "DIREKTIV_ANY_REF": "true"}, 0},

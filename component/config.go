@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -78,7 +80,7 @@ func (c *Config) defaults() {
 
 // Validate tells everything that keeps a sync from being tried, as a [Misuse].
 func (c Config) Validate() error {
-	errs := []error{c.Targets.Validate(), c.Job.validate(c.targetNames()), c.Paths.Validate(), c.validateReport(), c.CI.validate()}
+	errs := []error{c.Targets.Validate(), c.Job.Validate(), c.Job.validateOptional(c.targetNames()), c.Paths.Validate(), c.validateReport(), c.CI.validate()}
 	if err := errors.Join(errs...); err != nil {
 		return &Misuse{err}
 	}
@@ -107,25 +109,32 @@ func (c Config) targetNames() []string {
 	return names
 }
 
-func (j Job) validate(targets []string) error {
+// Validate tells every value that cannot be used, but for Optional: that depends on
+// the targets.
+func (j Job) Validate() error {
 	var errs []error
 	if _, err := strconv.ParseBool(j.Wait); err != nil {
-		errs = append(errs, fmt.Errorf("REMORA_WAIT: want true or false, not %q", j.Wait))
+		errs = append(errs, fmt.Errorf("REMORA_WAIT: want true or false, not %.80q", j.Wait))
 	}
 	if d, err := time.ParseDuration(j.Timeout); err != nil || d <= 0 || d > 24*time.Hour {
-		errs = append(errs, fmt.Errorf("REMORA_TIMEOUT: want a duration such as 90s or 10m, at most 24h, not %q", j.Timeout))
+		errs = append(errs, fmt.Errorf("REMORA_TIMEOUT: want a duration such as 90s or 10m, at most 24h, not %.80q", j.Timeout))
 	}
 	if j.Output != "table" && j.Output != "json" {
-		errs = append(errs, fmt.Errorf("REMORA_OUTPUT: want table or json, not %q", j.Output))
+		errs = append(errs, fmt.Errorf("REMORA_OUTPUT: want table or json, not %.80q", j.Output))
 	}
 	switch j.Log {
 	case "error", "warn", "info", "debug":
 	default:
-		errs = append(errs, fmt.Errorf("REMORA_LOG: want error, warn, info or debug, not %q", j.Log))
+		errs = append(errs, fmt.Errorf("REMORA_LOG: want error, warn, info or debug, not %.80q", j.Log))
 	}
-	for name := range j.optional() {
-		if !contains(targets, name) && len(targets) > 0 {
-			errs = append(errs, fmt.Errorf("REMORA_OPTIONAL: %q is no target that is switched on; there is %s", name, strings.Join(targets, ", ")))
+	return errors.Join(errs...)
+}
+
+func (j Job) validateOptional(targets []string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(j.optional())) {
+		if !slices.Contains(targets, name) && len(targets) > 0 {
+			errs = append(errs, fmt.Errorf("REMORA_OPTIONAL: %.80q is no target that is switched on; there is %s", name, strings.Join(targets, ", ")))
 		}
 	}
 	return errors.Join(errs...)
@@ -142,16 +151,8 @@ func (j Job) optional() map[string]bool {
 	return set
 }
 
-// wait and timeout read what validate has accepted.
+// wait and Deadline read what Validate has accepted.
 func (j Job) wait() bool { on, _ := strconv.ParseBool(j.Wait); return on }
 
-func (j Job) timeout() time.Duration { d, _ := time.ParseDuration(j.Timeout); return d }
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
+// Deadline is how long all of the work may take.
+func (j Job) Deadline() time.Duration { d, _ := time.ParseDuration(j.Timeout); return d }

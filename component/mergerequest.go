@@ -3,7 +3,9 @@ package component
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab"
@@ -22,6 +24,10 @@ func openMergeRequests(list, instance string) []*delivery.MergeRequest {
 	return out
 }
 
+// lookupTime bounds the search: a GitLab that hangs must not keep the targets
+// waiting.
+const lookupTime = 15 * time.Second
+
 // findMergeRequest finds the merge request of a branch pipeline: what the
 // variables name, else what GitLab lists for the commit. A fault is told, never
 // fatal: the sync runs, only the note is missing. The lines are for the log.
@@ -30,19 +36,24 @@ func findMergeRequest(ctx context.Context, gl *gitlab.Client, ci CI, ev *deliver
 		return ""
 	}
 	if open := openMergeRequests(ci.OpenMRs, ev.Instance); len(open) > 0 {
-		ev.MergeRequest = open[0]
-		ev.MergeRequest.SourceBranch = ev.Ref
-		if ev.MergeRequest.ProjectPath == ev.Project.Path {
-			ev.MergeRequest.ProjectID = ev.Project.ID
+		// The bot is at home in this project, and perhaps a stranger in others.
+		own := max(0, slices.IndexFunc(open, func(mr *delivery.MergeRequest) bool { return mr.ProjectPath == ev.Project.Path }))
+		mr := open[own]
+		mr.SourceBranch, mr.SourceProjectID = ev.Ref, ev.Project.ID
+		if mr.ProjectPath == ev.Project.Path {
+			mr.ProjectID = ev.Project.ID
 		}
+		ev.MergeRequest = mr
 		if len(open) > 1 {
-			return fmt.Sprintf("the branch has %d open merge requests; the note goes to !%d", len(open), open[0].IID)
+			return fmt.Sprintf("the branch has %d open merge requests; the note goes to %s!%d", len(open), mr.ProjectPath, mr.IID)
 		}
 		return ""
 	}
 	if gl == nil {
 		return ""
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
 	found, err := gl.CommitMergeRequests(ctx, gitlab.ProjectID(ev.Project.ID), ev.SHA)
 	if err != nil {
 		return "cannot look for the commit's merge request: " + err.Error()

@@ -37,14 +37,12 @@ func Post(ctx context.Context, c Config, s Single, stdin io.Reader, version stri
 	if c.GitLab.Token.Empty() {
 		return PostResult{}, &Misuse{errors.New("REMORA_GITLAB_TOKEN: missing; a bot's token with the api scope is needed to report, CI_JOB_TOKEN cannot")}
 	}
-	if err := errors.Join(c.CI.validate(), c.validateReport()); err != nil {
-		return PostResult{}, &Misuse{err}
-	}
-	note, err := readNote(s.NoteFile, stdin)
-	if err != nil {
-		return PostResult{}, &Misuse{err}
-	}
 	scrub := c.Scrubber()
+	note, err := readNote(s.NoteFile, stdin)
+	single := report.Single{Name: s.Name, State: s.State, Description: scrub.Text(s.Description), URL: s.URL, NoteText: scrub.Text(note)}
+	if err := errors.Join(c.CI.validate(), c.Job.Validate(), c.validateReport(), err, single.Validate()); err != nil {
+		return PostResult{}, &Misuse{err}
+	}
 	gl, err := c.gitlabClient(outbound(c, version, maxGitLabAnswer, *zerolog.Ctx(ctx), scrub))
 	if err != nil {
 		return PostResult{}, &Misuse{err}
@@ -52,12 +50,8 @@ func Post(ctx context.Context, c Config, s Single, stdin io.Reader, version stri
 	ev := c.CI.event(time.Now())
 	if note != "" {
 		if told := findMergeRequest(ctx, gl, c.CI, &ev); told != "" {
-			zerolog.Ctx(ctx).Info().Msg(scrub.Text(told))
+			zerolog.Ctx(ctx).Info().Msg(clean(scrub.Text(told)))
 		}
-	}
-	single := report.Single{Name: s.Name, State: s.State, Description: scrub.Text(s.Description), URL: s.URL, NoteText: scrub.Text(note)}
-	if err := single.Validate(); err != nil {
-		return PostResult{}, &Misuse{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportTime)
 	defer cancel()
@@ -84,6 +78,8 @@ func readNote(file string, stdin io.Reader) (string, error) {
 		return "", fmt.Errorf("--note-file: %w", err)
 	case len(content) > maxNoteFile:
 		return "", fmt.Errorf("--note-file: %s is larger than %d KiB", file, maxNoteFile>>10)
+	case strings.TrimSpace(string(content)) == "":
+		return "", fmt.Errorf("--note-file: %s is empty", file)
 	case !utf8.Valid(content):
 		return strings.ToValidUTF8(string(content), "\uFFFD"), nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -94,42 +95,54 @@ func (r *reader) Lookup(key string) (string, bool) {
 		if v, ok := r.flags.Lookup(key); ok && v != "" {
 			return v, true
 		}
-		return r.variable(key)
+		v, ok := r.env.Lookup(key)
+		return v, ok && v != ""
 	}
 	for _, name := range []string{key, aliases[key]} {
 		if name == "" {
 			continue
 		}
-		if v, ok := r.secret(name); ok {
-			r.secrets = append(r.secrets, delivery.Secret(v))
-			return v, true
+		s, err := ReadSecret(r.env, name)
+		if err != nil {
+			r.errs = append(r.errs, err)
+		}
+		if !s.Empty() {
+			r.secrets = append(r.secrets, s)
+			return s.Reveal(), true
 		}
 	}
 	return "", false
 }
 
-func (r *reader) variable(key string) (string, bool) {
-	v, ok := r.env.Lookup(key)
-	return v, ok && v != ""
-}
-
-func (r *reader) secret(name string) (string, bool) {
-	v, set := r.variable(name)
-	file, fromFile := r.variable(name + "_FILE")
+// ReadSecret is the variable called name, or the content of the file that NAME_FILE
+// names; empty if neither is set. Its errors begin with the variable's name.
+func ReadSecret(env envconfig.Lookuper, name string) (delivery.Secret, error) {
+	value, _ := env.Lookup(name)
+	file, _ := env.Lookup(name + "_FILE")
 	switch {
-	case set && fromFile:
-		r.errs = append(r.errs, fmt.Errorf("%s: set, and %s_FILE too; set one of them", name, name))
-	case fromFile:
-		content, err := readSecret(file)
+	case value != "" && file != "":
+		return "", fmt.Errorf("%s: set, and %s_FILE too; set one of them", name, name)
+	case file != "":
+		content, err := readFile(file)
 		if err != nil {
-			r.errs = append(r.errs, fmt.Errorf("%s_FILE: %w", name, err))
+			return "", fmt.Errorf("%s_FILE: %w", name, err)
 		}
-		return content, content != ""
+		return delivery.Secret(content), nil
+	case isFile(value):
+		return "", fmt.Errorf("%s: is the path of a file, as GitLab gives a variable of type File; name that variable %s_FILE", name, name)
 	}
-	return v, set
+	return delivery.Secret(value), nil
 }
 
-func readSecret(file string) (string, error) {
+func isFile(path string) bool {
+	if !filepath.IsAbs(path) {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func readFile(file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return "", err

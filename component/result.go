@@ -1,7 +1,9 @@
 package component
 
 import (
+	"errors"
 	"slices"
+	"strings"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/report"
@@ -73,14 +75,28 @@ func problemOf(f *delivery.Fault, scrub *delivery.Scrubber) Problem {
 	return Problem{Summary: scrub.Text(f.Summary), Cause: scrub.Text(cause), Remedy: scrub.Text(f.Remedy), Request: scrub.Text(f.Request)}
 }
 
-// newResult puts together what was done; the outcomes are scrubbed already.
+// Explained is err with its remedy and evidence, each on a line of its own. Errors
+// that were joined come one after the other.
+func Explained(err error) error {
+	var b strings.Builder
+	each := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		each = joined.Unwrap()
+	}
+	for _, err := range each {
+		p := problemOf(delivery.Explain(err), nil)
+		b.WriteString(clean(join(p.Summary, p.Cause)) + "\n")
+		line(&b, "try", p.Remedy)
+		line(&b, "request", p.Request)
+	}
+	return errors.New(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// newResult puts together what was done; outcomes and notices are scrubbed already.
 func newResult(name string, ev delivery.Event, version string, outcomes []delivery.Outcome, told report.Result, notices []string, scrub *delivery.Scrubber) Result {
 	r := Result{Name: name, Event: ev, Version: version, Notices: notices, outcomes: outcomes, Targets: make([]Entry, len(outcomes))}
 	for i, o := range outcomes {
 		r.Targets[i] = entryOf(o)
-	}
-	for i := range r.Notices {
-		r.Notices[i] = scrub.Text(r.Notices[i])
 	}
 	r.Report = reportedOf(told, scrub)
 	r.State, r.ExitCode = verdict(outcomes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 const (
 	maxGitLabAnswer = 64 << 20         // bytes
 	reportTime      = 45 * time.Second // for the report, once the deliveries have ended
+	lastWords       = 20 * time.Second // for the report after a signal
 	progressEvery   = 10 * time.Second
 )
 
@@ -32,7 +34,9 @@ type job struct {
 	scrub   *delivery.Scrubber
 	gitlab  *gitlab.Client // nil without a token
 	targets []delivery.Target
+	filter  *paths.Filter
 	event   delivery.Event
+	notices []string
 	gauge   report.Gauge // what GitLab's answers say is left of its rate limit
 }
 
@@ -45,26 +49,32 @@ func Run(ctx context.Context, c Config, version string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	var notices []string
-	if told := findMergeRequest(ctx, j.gitlab, c.CI, &j.event); told != "" {
-		notices = append(notices, told)
+	if c.Report.Report != report.ReportOff || c.Targets.HTTP.Enabled() { // else nobody wants to know
+		j.notice(findMergeRequest(ctx, j.gitlab, c.CI, &j.event))
+	}
+	decision := paths.Decision{Run: true}
+	if !j.filter.Empty() {
+		decision = j.filter.Decide(ctx, j.event)
+		j.notice(decision.Why)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) { // nothing was opened, so there is nothing to end
+		return j.result(j.each(canceled), report.Result{}), nil
 	}
 	reporter, err := report.New(c.Report, j.gitlab, j.event, report.Options{Journal: c.Job.Journal, Version: version, Now: time.Now, Gauge: &j.gauge})
 	if err != nil {
 		return Result{}, &Misuse{err}
 	}
-	decision, err := j.decide(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	if decision.Why != "" {
-		notices = append(notices, decision.Why)
-	}
-	for _, n := range notices {
-		j.log.Info().Msg(j.scrub.Text(n))
-	}
 	outcomes := j.deliver(ctx, reporter, decision)
-	return j.finish(ctx, reporter, outcomes, notices), nil
+	return j.result(outcomes, j.report(ctx, reporter, outcomes)), nil
+}
+
+// notice logs what a person should know of the way to the result, and keeps it
+// for the result. Nothing is no notice.
+func (j *job) notice(text string) {
+	if text = clean(j.scrub.Text(text)); text != "" {
+		j.log.Info().Msg(text)
+		j.notices = append(j.notices, text)
+	}
 }
 
 // prepare checks the configuration and makes all that needs no request.
@@ -76,11 +86,11 @@ func prepare(ctx context.Context, c Config, version string) (*job, error) {
 	if c.CI.DebugTrace == "true" {
 		j.log.Warn().Msg("CI_DEBUG_TRACE is on: this job's log shows every variable, secrets too; turn it off, delete the log and replace the secrets")
 	}
-	_, err := rest.New(j.outbound(0))
-	if err != nil {
+	if _, err := rest.Authorities(c.CI.CAFile); err != nil {
 		return nil, &Misuse{fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)}
 	}
-	if j.targets, err = target.Build(c.Targets, j.outbound(0), c.Job.timeout(), !c.Job.wait()); err != nil {
+	var err error
+	if j.targets, err = target.Build(c.Targets, j.outbound(0), c.Job.Deadline(), !c.Job.wait()); err != nil {
 		return nil, &Misuse{err}
 	}
 	way := j.outbound(maxGitLabAnswer)
@@ -90,6 +100,9 @@ func prepare(ctx context.Context, c Config, version string) (*job, error) {
 		log(a)
 	}
 	if j.gitlab, err = c.gitlabClient(way); err != nil {
+		return nil, &Misuse{err}
+	}
+	if j.filter, err = paths.New(c.Paths, c.CI.ProjectDir, j.gitlab); err != nil {
 		return nil, &Misuse{err}
 	}
 	return j, nil
@@ -102,7 +115,7 @@ func (c Config) gitlabClient(out rest.Config) (*gitlab.Client, error) {
 	}
 	way, err := rest.New(out)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)
 	}
 	return gitlab.New(c.GitLab, way)
 }
@@ -124,20 +137,6 @@ func outbound(c Config, version string, maxBody int64, log zerolog.Logger, scrub
 	}
 }
 
-// decide says whether the change concerns the targets at all.
-func (j *job) decide(ctx context.Context) (paths.Decision, error) {
-	filter, err := paths.New(j.config.Paths, j.config.CI.ProjectDir, j.gitlab)
-	if err != nil {
-		return paths.Decision{}, &Misuse{err}
-	}
-	if filter.Empty() {
-		return paths.Decision{Run: true}, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, j.config.Job.timeout())
-	defer cancel()
-	return filter.Decide(ctx, j.event), nil
-}
-
 // deliver brings all targets to the event's state under one deadline.
 func (j *job) deliver(ctx context.Context, reporter *report.Reporter, d paths.Decision) []delivery.Outcome {
 	optional := j.config.Job.optional()
@@ -148,11 +147,7 @@ func (j *job) deliver(ctx context.Context, reporter *report.Reporter, d paths.De
 		return o
 	}
 	if !d.Run {
-		outcomes := make([]delivery.Outcome, len(j.targets))
-		for i, t := range j.targets {
-			outcomes[i] = ended(skipped(t, "no path of the change matches"))
-		}
-		return outcomes
+		return j.each(func(t delivery.Target) delivery.Outcome { return ended(skipped(t)) })
 	}
 	names := make([]string, len(j.targets))
 	for i, t := range j.targets {
@@ -160,22 +155,37 @@ func (j *job) deliver(ctx context.Context, reporter *report.Reporter, d paths.De
 	}
 	reporter.Open(ctx, names)
 	stop := j.progress(ctx, names)
-	deadline, cancel := context.WithTimeout(ctx, j.config.Job.timeout())
+	deadline, cancel := context.WithTimeout(ctx, j.config.Job.Deadline())
 	defer cancel()
-	clean := map[string]delivery.Outcome{}
-	outcomes := delivery.Sync(deadline, j.event, j.targets, func(o delivery.Outcome) {
-		clean[o.Target] = ended(o)
+	final := map[string]delivery.Outcome{}
+	delivery.Sync(deadline, j.event, j.targets, func(o delivery.Outcome) {
+		final[o.Target] = ended(o)
 		stop(o.Target)
 	})
-	for i := range outcomes {
-		outcomes[i] = clean[outcomes[i].Target]
-	}
 	stop("")
+	return j.each(func(t delivery.Target) delivery.Outcome { return final[t.Name()] })
+}
+
+// each is the outcome that of gives for each target.
+func (j *job) each(of func(delivery.Target) delivery.Outcome) []delivery.Outcome {
+	outcomes := make([]delivery.Outcome, len(j.targets))
+	for i, t := range j.targets {
+		outcomes[i] = of(t)
+	}
 	return outcomes
 }
 
-func skipped(t delivery.Target, why string) delivery.Outcome {
-	o := delivery.Outcome{Target: t.Name(), State: delivery.Skipped, Err: delivery.Skip(why)}
+func skipped(t delivery.Target) delivery.Outcome {
+	return without(t, delivery.Skipped, delivery.Skip("no path of the change matches"))
+}
+
+func canceled(t delivery.Target) delivery.Outcome {
+	return without(t, delivery.Retry, context.Canceled)
+}
+
+// without is the outcome at a target that was not asked.
+func without(t delivery.Target, state delivery.State, err error) delivery.Outcome {
+	o := delivery.Outcome{Target: t.Name(), State: state, Err: err}
 	if p, ok := t.(delivery.Placer); ok {
 		o.Place = p.Place()
 	}
@@ -186,7 +196,7 @@ func skipped(t delivery.Target, why string) delivery.Outcome {
 // returns takes a target off the list; "" ends the logging and waits for it.
 func (j *job) progress(ctx context.Context, names []string) (done func(string)) {
 	var mu sync.Mutex
-	waiting := append([]string(nil), names...)
+	waiting := slices.Clone(names)
 	ctx, cancel := context.WithCancel(ctx)
 	var ended sync.WaitGroup
 	start := time.Now()
@@ -212,24 +222,31 @@ func (j *job) progress(ctx context.Context, names []string) (done func(string)) 
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		for i, w := range waiting {
-			if w == name {
-				waiting = append(waiting[:i], waiting[i+1:]...)
-				return
-			}
-		}
+		waiting = slices.DeleteFunc(waiting, func(w string) bool { return w == name })
 	}
 }
 
-// finish reports, within a time of its own: a signal or a passed deadline must
-// not leave a status open.
-func (j *job) finish(ctx context.Context, reporter *report.Reporter, outcomes []delivery.Outcome, notices []string) Result {
-	reporting, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTime)
+// report ends what is open and writes the note, within a time of its own: a
+// signal or a passed deadline must not leave a status open. After a signal there
+// is less of it, for whoever sent it may kill us next.
+func (j *job) report(ctx context.Context, reporter *report.Reporter, outcomes []delivery.Outcome) report.Result {
+	limit := reportTime
+	if ctx.Err() != nil {
+		limit = lastWords
+		j.log.Warn().Msg("stopped by a signal: ending what GitLab shows as running; a second signal stops at once")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	told := reporter.Close(reporting, outcomes)
-	r := newResult(j.config.Report.Name, j.event, j.version, outcomes, told, notices, j.scrub)
+	return reporter.Close(ctx, outcomes)
+}
+
+// result puts together what was done, and writes the files that tell of it.
+func (j *job) result(outcomes []delivery.Outcome, told report.Result) Result {
+	r := newResult(j.config.Report.Name, j.event, j.version, outcomes, told, j.notices, j.scrub)
 	if err := r.writeFiles(j.config.Job); err != nil {
-		r.Report.Problems = append(r.Report.Problems, Problem{Summary: "file not written", Cause: j.scrub.Text(err.Error())})
+		r.Report.Problems = append(r.Report.Problems, Problem{
+			Summary: "file not written", Cause: clean(j.scrub.Text(err.Error())), Remedy: "set the variable to a path that the job may write to, or unset it",
+		})
 	}
 	return r
 }
@@ -240,14 +257,24 @@ func Finish(ctx context.Context, c Config, version string) (int, error) {
 	if c.Job.Journal == "" {
 		return 0, &Misuse{errors.New("CI_PROJECT_DIR: missing, so there is no journal to finish; give --journal")}
 	}
-	gl, err := c.gitlabClient(outbound(c, version, maxGitLabAnswer, *zerolog.Ctx(ctx), c.Scrubber()))
+	if c.GitLab.Token.Empty() {
+		return 0, nil // nothing can have been opened without a token
+	}
+	if err := errors.Join(c.Job.Validate(), c.GitLab.Validate()); err != nil {
+		return 0, &Misuse{err}
+	}
+	scrub := c.Scrubber()
+	gl, err := c.gitlabClient(outbound(c, version, maxGitLabAnswer, *zerolog.Ctx(ctx), scrub))
 	if err != nil {
 		return 0, &Misuse{err}
 	}
-	if gl == nil {
-		return 0, nil // nothing can have been opened without a token
+	ctx, cancel := context.WithTimeout(ctx, reportTime)
+	defer cancel()
+	n, err := report.FinishJournal(ctx, gl, c.Job.Journal)
+	if err != nil {
+		err = errors.New(scrub.Text(Explained(err).Error()))
 	}
-	return report.FinishJournal(ctx, gl, c.Job.Journal)
+	return n, err
 }
 
 // Scrubber knows every secret that was read.

@@ -43,7 +43,7 @@ func printJSON(w io.Writer, v any) error {
 }
 
 func (r Result) heading() string {
-	parts := []string{"remora " + r.Name, r.Event.Project.Path, r.Event.Ref, delivery.ShortSHA(r.Event.SHA)}
+	parts := []string{"remora " + r.Name, cut(r.Event.Project.Path, 100), cut(r.Event.Ref, 100), delivery.ShortSHA(r.Event.SHA)}
 	if mr := r.Event.MergeRequest; mr != nil {
 		parts = append(parts, fmt.Sprintf("!%d", mr.IID))
 	}

@@ -91,8 +91,11 @@ STATE
 chmod +x "$dir/bin/killed" "$dir/bin/e2e_state"
 
 # pipeline TEMPLATE INPUTS [VARIABLE…]: writes .gitlab-ci.yml and runs it as the
-# merge request's pipeline; its exit code is the job's.
+# merge request's pipeline; its exit code is the job's. GitLab counts its jobs, and a
+# note of a later one stands; gitlab-ci-local draws their numbers by lot.
+jobs=7000
 pipeline() {
+	jobs=$((jobs + 1))
 	cat >.gitlab-ci.yml <<CI
 include:
   - component: gitlab.example.com/acme/app/$1@$sha
@@ -102,13 +105,13 @@ CI
 	set -- --force-shell-executor --no-color "$@"
 	while IFS= read -r line; do
 		case $line in
-		CI_JOB_*) ;; # gitlab-ci-local counts its jobs itself
+		CI_JOB_*) ;; # they are of one job, and there are many
 		DIREKTIV_URL=* | DIREKTIV_NAMESPACE=*) ;; # inputs
 		*) set -- "$@" --variable "$line" ;;
 		esac
 	done <"$dir/env"
 	HOME=$dir/home "$cache/node_modules/.bin/gitlab-ci-local" "$@" \
-		--variable "CI_PROJECT_DIR=$dir/app" --unset-variable CI_COMMIT_BRANCH >"$dir/log" 2>&1 </dev/null
+		--variable "CI_PROJECT_DIR=$dir/app" --variable "CI_JOB_ID=$jobs" --unset-variable CI_COMMIT_BRANCH >"$dir/log" 2>&1 </dev/null
 }
 holds() { e2e_state "$1" || fail "$2; GitLab shows $(node -e "fetch('$gitlab/_stand/state').then(r => r.text()).then(t => console.log(t))")"; }
 

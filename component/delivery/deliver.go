@@ -67,7 +67,7 @@ func untilFinal(ctx context.Context, ev Event, t Target) Outcome {
 		if o.State == Retry && ctx.Err() == nil {
 			cause = o.Err
 		}
-		if o.State != Retry || !wait(ctx, pause(attempt, o.Err)) {
+		if o.State != Retry || Wait(ctx, pause(attempt, o.Err)) != nil {
 			o.Took = time.Since(start)
 			return end(ctx, o, cause)
 		}
@@ -122,14 +122,13 @@ func pause(attempt int, err error) time.Duration {
 	return d
 }
 
-// wait waits for d; false if ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
+// Wait waits for d. Its error is that of ctx if it ends first, or has ended.
+func Wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return ctx.Err() == nil
 	case <-ctx.Done():
-		return false
 	}
+	return ctx.Err()
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -48,17 +49,20 @@ type Fault struct {
 	Err     error  // what it was made from
 }
 
-// Error joins summary and cause, then the wrapped error.
+// Error joins summary, cause and the wrapped error, and says nothing twice: a
+// cause is often made of the error.
 func (f *Fault) Error() string {
-	parts := make([]string, 0, 3)
-	for _, s := range []string{f.Summary, f.Cause} {
-		if s != "" {
-			parts = append(parts, s)
-		}
-	}
+	cause, wrapped := f.Cause, ""
 	if f.Err != nil {
-		parts = append(parts, f.Err.Error())
+		wrapped = f.Err.Error()
 	}
+	switch {
+	case strings.Contains(wrapped, cause):
+		cause = ""
+	case strings.Contains(cause, wrapped):
+		wrapped = ""
+	}
+	parts := slices.DeleteFunc([]string{f.Summary, cause, wrapped}, func(s string) bool { return s == "" })
 	return strings.Join(parts, ": ")
 }
 

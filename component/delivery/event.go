@@ -86,6 +86,13 @@ type Job struct {
 	StartedAt time.Time `json:"started_at,omitzero"`
 }
 
+// FromFork says whether Ref is a branch of another project than Project, as when
+// the merge request of a fork runs its pipeline in the project that shows it.
+func (e Event) FromFork() bool {
+	mr := e.MergeRequest
+	return mr != nil && mr.SourceProjectID != 0 && e.Project.ID != 0 && mr.SourceProjectID != e.Project.ID
+}
+
 // FullRef is the ref as git names it: refs/heads/main, refs/tags/v1.
 func (e Event) FullRef() string {
 	if e.RefType == Tag {

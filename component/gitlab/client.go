@@ -116,15 +116,3 @@ func (c *Client) URL() string { return c.base }
 type unlimited struct{}
 
 func (unlimited) Wait(context.Context) error { return nil }
-
-// wait waits for d; its error is that of ctx if it ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

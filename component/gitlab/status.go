@@ -12,6 +12,7 @@ import (
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 
+	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/rest"
 )
 
@@ -59,7 +60,7 @@ func (c *Client) SetStatus(ctx context.Context, p Project, sha string, s Status)
 			return Status{}, err
 		}
 		d := min(c.pause<<(try-1), lockPause)
-		if wait(ctx, d/2+rand.N(d)) != nil {
+		if delivery.Wait(ctx, d/2+rand.N(d)) != nil {
 			return Status{}, fmt.Errorf("%w (%w)", err, ctx.Err())
 		}
 	}

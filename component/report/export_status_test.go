@@ -36,3 +36,6 @@ func SumOf(outcomes []delivery.Outcome) (state, text string) {
 	m := sumOf(outcomes)
 	return string(m.state), m.description
 }
+
+// Room says whether a gauge has room for need requests.
+func (g *Gauge) Room(need int) bool { return g.room(need) }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ func openJournal(path string) (*journal, error) {
 	}
 	left, err := readJournal(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		j.path = "" // not to be written to, nor removed
 		return j, err
 	}
 	for _, e := range left {
@@ -132,7 +134,11 @@ func readJournal(path string) ([]entry, error) {
 	var order []entryKey
 	lines := bufio.NewScanner(io.LimitReader(file, maxJournal))
 	lines.Buffer(nil, maxEntry)
+	var ours, others bool
 	for lines.Scan() {
+		line := bytes.TrimSpace(lines.Bytes())
+		ours = ours || bytes.HasPrefix(line, []byte(`{"op":`))
+		others = others || len(line) > 0
 		var e entry
 		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Project == "" || e.SHA == "" || e.Name == "" {
 			continue
@@ -149,6 +155,9 @@ func readJournal(path string) ([]entry, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	if others && !ours { // a file of the user's, which must not be removed
+		return nil, fmt.Errorf("read journal: %s lists no open statuses; name another file with REMORA_JOURNAL", path)
 	}
 	var left []entry
 	for _, k := range order {

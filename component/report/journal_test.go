@@ -130,6 +130,22 @@ var journalCases = map[string]func(*stage){
 		s.finishes(path, 1)
 		s.absent(path)
 	},
+	"touches no file that is none": func(s *stage) {
+		path := s.journal()
+		const text = "# README\n\nOf a person.\n"
+		s.write(path, text)
+		if n, err := report.FinishJournal(s.Context(), s.client(), path); n != 0 || err == nil || !strings.Contains(err.Error(), "REMORA_JOURNAL") {
+			s.Errorf("FinishJournal = %d, %v", n, err)
+		}
+		r := s.reporter()
+		s.opened(r, "direktiv")
+		if got := r.Close(s.Context(), []delivery.Outcome{succeeded("direktiv")}); got.Statuses != 1 || len(got.Problems) != 1 {
+			s.Errorf("got %+v, want the status and one problem", got)
+		}
+		if left, err := os.ReadFile(path); err != nil || string(left) != text {
+			s.Errorf("the file is %q, %v", left, err)
+		}
+	},
 	"continues after a torn line": func(s *stage) {
 		path := s.journal()
 		s.write(path, `{"op":"open","project":"42","sha":"`+s.scene.SHA+`","name":"sync/never-sent","pipeline":1001}`+"\n"+`{"op":"op`)

@@ -116,7 +116,7 @@ func TestSomebodysNoteIsOfItsOwnAndFollowsTheRules(t *testing.T) {
 		return action
 	}
 	got := []string{say(1, "build", "**built** by @all\n"+hostile), say(2, "build", "**built** by @all\n"+hostile), say(3, "build", "*broken*"), say(2, "build", "old"), say(1, "sync", "a"), say(1, "", "a")}
-	if want := "[created unchanged updated stale created unchanged]"; fmt.Sprint(got) != want {
+	if want := "[created unchanged updated overtaken created unchanged]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
 	d.shows("Sync failed", "*broken*\n\n<sub>[pipeline 3]", "a\n\n<sub>")

@@ -28,23 +28,24 @@ const (
 // key says whose note it is. A note with another key is somebody else's, even if
 // the same bot wrote it.
 type key struct {
-	Kind    kind   `json:"kind"`
-	Name    string `json:"name"`
-	Project int64  `json:"project"`
+	Kind    kind   `json:"k"`
+	Name    string `json:"n"`
+	Project int64  `json:"p"`
 }
 
 // marker is the hidden first line of a note: whose it is, which run wrote it, and
-// what it says. It holds nothing that the note does not show.
+// what it says. It holds nothing that the note does not show. Its names are short,
+// for a mail in plain text begins with it.
 type marker struct {
 	key
-	Pipeline int64     `json:"pipeline,omitempty"`
-	Job      int64     `json:"job,omitempty"`
+	Pipeline int64     `json:"pl,omitempty"`
+	Job      int64     `json:"j,omitempty"`
 	SHA      string    `json:"sha,omitempty"`
 	At       time.Time `json:"at,omitzero"` // when what it says was true
-	Digest   string    `json:"digest"`      // of the facts in the visible text
-	Failed   bool      `json:"failed,omitempty"`
-	Hidden   bool      `json:"hidden,omitempty"` // folded away, newer ones follow
-	Series   bool      `json:"series,omitempty"` // one of many, never edited by a later run
+	Digest   string    `json:"d"`           // of the facts in the visible text
+	Failed   bool      `json:"f,omitempty"`
+	Hidden   bool      `json:"h,omitempty"` // folded away, newer ones follow
+	Series   bool      `json:"s,omitempty"` // one of many, never edited by a later run
 }
 
 // inComment writes the characters that end a comment or begin a reference as
@@ -103,5 +104,5 @@ func (m marker) newer(other marker) bool {
 // digest is a short fingerprint of text.
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:12])
+	return hex.EncodeToString(sum[:8])
 }

@@ -11,10 +11,10 @@ import (
 func FuzzMarker(f *testing.F) {
 	f.Add(report.MarkerOf("sync", 42, 1001, 5001, noon))
 	f.Add(report.MarkerOf("--> @all <script> /close", 1, 0, 0, noon))
-	f.Add(report.MarkerPrefix + `{"kind":"note","name":"sync","project":42,"digest":"d","at":"9999-12-31T23:59:59+14:00"} -->`)
-	f.Add(report.MarkerPrefix + `{"kind":"note"} --> <!-- x -->`)
+	f.Add(report.MarkerPrefix + `{"k":"note","n":"sync","p":42,"d":"d","at":"9999-12-31T23:59:59+14:00"} -->`)
+	f.Add(report.MarkerPrefix + `{"k":"note"} --> <!-- x -->`)
 	f.Add(report.MarkerPrefix + "null -->")
-	f.Add(report.MarkerPrefix + `{"kind":"note","name":"` + strings.Repeat("<", 700) + `","digest":"d"} -->`)
+	f.Add(report.MarkerPrefix + `{"k":"note","n":"` + strings.Repeat("<", 700) + `","d":"d"} -->`)
 	f.Fuzz(func(t *testing.T, line string) {
 		written, again, ok := report.MarkerRoundTrip(line)
 		if !ok {
@@ -41,9 +41,9 @@ func TestAGarbledMarkerIsIgnored(t *testing.T) {
 		"no JSON":      report.MarkerPrefix + "sync -->",
 		"an array":     report.MarkerPrefix + "[] -->",
 		"null":         report.MarkerPrefix + "null -->",
-		"no key":       report.MarkerPrefix + `{"digest":"d"} -->`,
-		"no digest":    report.MarkerPrefix + `{"kind":"note","name":"sync","project":42} -->`,
-		"a wrong type": report.MarkerPrefix + `{"kind":"note","name":7,"digest":"d"} -->`,
+		"no key":       report.MarkerPrefix + `{"d":"d"} -->`,
+		"no digest":    report.MarkerPrefix + `{"k":"note","n":"sync","p":42} -->`,
+		"a wrong type": report.MarkerPrefix + `{"k":"note","n":7,"d":"d"} -->`,
 		"too long":     strings.Replace(good, `"sync"`, `"`+strings.Repeat("s", 5000)+`"`, 1),
 		"indented":     " " + good,
 		"quoted":       "> " + good,

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab"
@@ -16,7 +18,7 @@ import (
 //
 // A note is ours if its author is the bot, by id, and its hidden marker has our
 // key: kind, REMORA_NAME and project. If the notes cannot all be read, nothing is
-// written. If a later run has written, nothing is either (stale). A merge request
+// written. If a later run has written, nothing is either. A merge request
 // that has moved on is no reason to be silent: the heading names the commit it
 // speaks of, and the run of the newer commit replaces it.
 //
@@ -56,7 +58,7 @@ const (
 	noteUnchanged = "unchanged"
 	noteResolved  = "resolved"
 	noteReopened  = "reopened"
-	noteStale     = "stale" // a later run has written
+	noteOvertaken = "overtaken" // by a later run, which has written
 )
 
 // noteResult says what became of the note, and where it is.
@@ -107,7 +109,7 @@ type draft struct {
 func (d draft) body() string { return d.marker.String() + "\n" + d.text }
 
 func (w *noteWriter) draft(k kind, name string, failed bool) draft {
-	m := marker{key: key{Kind: k, Name: cut(oneLine(name), 200), Project: w.ev.Project.ID}, SHA: cut(oneLine(w.ev.SHA), 64), At: w.ev.At.UTC(), Failed: failed}
+	m := marker{key: key{Kind: k, Name: cut(oneLine(name), 200), Project: w.ev.Project.ID}, SHA: delivery.ShortSHA(w.ev.SHA), At: w.ev.At.UTC().Truncate(time.Millisecond), Failed: failed}
 	if w.c.Note == NoteThread {
 		m.Kind += inThread
 	}
@@ -132,7 +134,7 @@ func (w *noteWriter) write(ctx context.Context, d draft) (noteResult, error) {
 	var err error
 	switch w.c.Note {
 	case NoteThread:
-		r, err = w.thread(ctx, d)
+		r, err = w.upsert(ctx, d, d.Failed)
 	case NoteNew, NoteDeleteAndNew, NoteHideAndNew:
 		r, err = w.another(ctx, d)
 	case NoteOnFailure:
@@ -146,10 +148,12 @@ func (w *noteWriter) write(ctx context.Context, d draft) (noteResult, error) {
 	return r, w.explain(ctx, err)
 }
 
-// ownNote is a note of ours.
+// ownNote is a note of ours, or the first one of a thread of ours.
 type ownNote struct {
 	id      int64
-	replied bool // somebody answered, so that it is a thread now
+	replied bool // somebody answered
+	thread  string
+	closed  bool // the thread is resolved
 	marker
 }
 
@@ -161,16 +165,36 @@ func (w *noteWriter) own(ctx context.Context, k key) ([]ownNote, error) {
 		return nil, err
 	}
 	var own []ownNote
-	for n, err := range w.gl.Notes(ctx, w.project(), w.ev.MergeRequest.IID, markerPrefix) {
+	for n, err := range w.candidates(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if m, ok := w.mine(n, self, k); ok {
-			own = append(own, ownNote{id: n.ID, replied: n.Type != "", marker: m})
+		if m, ok := w.mine(n.Note, self, k); ok {
+			own = append(own, ownNote{id: n.Note.ID, replied: n.Replies > 0, thread: n.ID, closed: n.Resolved, marker: m})
 		}
 	}
 	slices.SortFunc(own, func(a, b ownNote) int { return cmp.Compare(a.id, b.id) })
 	return own, nil
+}
+
+// candidates are the notes, or the threads in the mode of that name, that have a
+// marker. A note has no thread; if it was answered it has a type.
+func (w *noteWriter) candidates(ctx context.Context) iter.Seq2[gitlab.Discussion, error] {
+	project, iid := w.project(), w.ev.MergeRequest.IID
+	if w.c.Note == NoteThread {
+		return w.gl.Discussions(ctx, project, iid, markerPrefix)
+	}
+	return func(yield func(gitlab.Discussion, error) bool) {
+		for n, err := range w.gl.Notes(ctx, project, iid, markerPrefix) {
+			d := gitlab.Discussion{Note: n}
+			if n.Type != "" {
+				d.Replies = 1
+			}
+			if !yield(d, err) {
+				return
+			}
+		}
+	}
 }
 
 func (w *noteWriter) mine(n gitlab.Note, self gitlab.User, k key) (marker, bool) {

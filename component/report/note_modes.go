@@ -40,7 +40,7 @@ func (w *noteWriter) another(ctx context.Context, d draft) (noteResult, error) {
 		return r, err
 	}
 	if last, _ := latest(own); last.newer(d.marker) {
-		r = w.result(noteStale, last.id)
+		r = w.result(noteOvertaken, last.id)
 	}
 	return r, w.tidy(ctx, own, d, made)
 }

@@ -85,7 +85,7 @@ func TestOnFailureIsSilentUntilSomethingFails(t *testing.T) {
 	if got := d.shows("Sync failed"); got[0].ID == failed[0].ID {
 		t.Error("the note was edited on the second failure, want a new one")
 	}
-	d.want("stale", 5, pushed())
+	d.want("overtaken", 5, pushed())
 }
 
 func TestChangingTheModeKeepsHistory(t *testing.T) {

@@ -37,8 +37,8 @@ func TestARunThatIsOvertakenWhileItWritesTakesItsNoteBack(t *testing.T) {
 			}
 		})
 		action, err := d.run(1, notFound())
-		if err != nil || action != "stale" {
-			t.Errorf("%s: got %q, %v, want stale", mode, action, err)
+		if err != nil || action != "overtaken" {
+			t.Errorf("%s: got %q, %v, want overtaken", mode, action, err)
 		}
 		d.shows(left...)
 	}

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,12 +112,35 @@ func TestANoteIsCreatedOnceThenEditedInPlace(t *testing.T) {
 	if want := fmt.Sprintf("https://gitlab.example.com/acme/app/-/merge_requests/7#note_%d", notes[0].ID); err != nil || action != "created" || url != want {
 		t.Errorf("got %q, %q, %v, want created at %q", action, url, err, want)
 	}
-	if first, _, _ := strings.Cut(notes[0].Body, "\n"); !strings.HasPrefix(first, report.MarkerPrefix) || len(first) > 250 {
+	if first, _, _ := strings.Cut(notes[0].Body, "\n"); !strings.HasPrefix(first, report.MarkerPrefix) || len(first) > 160 {
 		t.Errorf("got %q, want a short marker in the first line", first)
 	}
 	d.want("updated", 1002, synced(), pushed())
 	if got := d.shows("### Sync done: 2 targets"); got[0].ID != notes[0].ID {
 		t.Errorf("got note %d, want note %d edited", got[0].ID, notes[0].ID)
+	}
+}
+
+func TestANoteIsFoundByItsInstanceAndProjectIfThePageIsNotKnown(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*delivery.Event)
+		want   string
+	}{
+		"the instance and the project": {func(ev *delivery.Event) { ev.MergeRequest.URL = "" }, "https://gitlab.example.com/acme/app/-/merge_requests/7#note_%d"},
+		"no instance":                  {func(ev *delivery.Event) { ev.MergeRequest.URL, ev.Instance = "", "" }, ""},
+		"a page elsewhere":             {func(ev *delivery.Event) { ev.MergeRequest.URL = "https://gitlab.example.com/moved/-/merge_requests/7" }, "https://gitlab.example.com/moved/-/merge_requests/7#note_%d"},
+	} {
+		d := newDesk(t, "")
+		c.change(&d.ev)
+		_, url, err := d.writer(1001, 1).Write(t.Context(), []delivery.Outcome{pushed()}, nil)
+		want := c.want
+		if want != "" {
+			want = fmt.Sprintf(want, d.bots()[0].ID)
+		}
+		if err != nil || url != want {
+			t.Errorf("%s: got %q, %v, want %q", name, url, err, want)
+		}
 	}
 }
 
@@ -230,10 +254,16 @@ func TestN5TheSameFactsAreNotWrittenAgain(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"update", "new", "delete-and-new", "hide-and-new", "on-failure", "thread"} {
 		d := newDesk(t, mode)
-		d.want("created", 1, notFound(), pushed())
+		first := notFound()
+		first.Receipt.Log[2].Text = "8c1f: reference not found"
+		d.want("created", 1, first, pushed())
 		body := d.bots()[0].Body
 		slower := with(notFound(), func(o *delivery.Outcome) {
 			o.Took, o.Receipt.ID, o.Receipt.URL = time.Minute, "other", "https://dev.direktiv.example/other"
+			f := *delivery.Explain(o.Err)
+			f.Request = strings.ReplaceAll(f.Request, "8c1f", "other")
+			o.Err = delivery.Permanent(&f)
+			o.Receipt.Log = append(slices.Clone(o.Receipt.Log[:2]), delivery.LogLine{Level: "ERROR", Text: "other: reference not found"})
 		})
 		d.want("unchanged", 2, slower, pushed())
 		if n := d.requests("PUT ", "DELETE "); n != 0 {
@@ -250,11 +280,11 @@ func TestN6AnOlderRunNeverOverwritesANewerOne(t *testing.T) {
 	for _, mode := range []string{"update", "new", "delete-and-new", "hide-and-new", "on-failure", "thread"} {
 		d := newDesk(t, mode)
 		d.want("created", 1002, notFound())
-		d.want("stale", 1001, overdue())
+		d.want("overtaken", 1001, overdue())
 		d.shows("reference not found")
 		old := d.writer(1002, 1) // an earlier job of the same pipeline
-		if action, _, err := old.Write(t.Context(), []delivery.Outcome{overdue()}, nil); err != nil || action != "stale" {
-			t.Errorf("%s: got %q, %v, want stale", mode, action, err)
+		if action, _, err := old.Write(t.Context(), []delivery.Outcome{overdue()}, nil); err != nil || action != "overtaken" {
+			t.Errorf("%s: got %q, %v, want overtaken", mode, action, err)
 		}
 		d.shows("reference not found")
 	}
@@ -275,8 +305,8 @@ func TestAnOlderRunWithoutPipelineIsKnownByItsTime(t *testing.T) {
 		return action
 	}
 	got := []string{write(noon), write(noon.Add(-time.Second)), write(noon.Add(time.Second)), write(noon.Add(time.Second))}
-	if fmt.Sprint(got) != "[created stale updated unchanged]" {
-		t.Errorf("got %v, want created, stale, updated, unchanged", got)
+	if fmt.Sprint(got) != "[created overtaken updated unchanged]" {
+		t.Errorf("got %v, want created, overtaken, updated, unchanged", got)
 	}
 }
 

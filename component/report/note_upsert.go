@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
+	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/rest"
 )
 
@@ -52,27 +52,36 @@ func current(own []ownNote) []ownNote {
 
 // settle writes d into the note with the lowest id and takes away the others.
 func (w *noteWriter) settle(ctx context.Context, own []ownNote, d draft, made int64) (noteResult, error) {
-	first := own[0]
-	action := noteUnchanged
-	switch {
-	case first.id == made:
-		action = noteCreated
-	case !first.same(d):
-		if err := w.update(ctx, first.id, d.body()); err != nil {
+	first, action := own[0], noteCreated
+	if first.id != made {
+		var err error
+		if action, err = w.edit(ctx, first, d); err != nil {
 			return w.result("", 0), err
 		}
-		action = noteUpdated
 	}
 	return w.result(action, first.id), w.removeAll(ctx, own[1:])
+}
+
+// edit brings a note of ours to what d says, if it does not say so already.
+func (w *noteWriter) edit(ctx context.Context, n ownNote, d draft) (action string, err error) {
+	switch {
+	case n.thread != "" && d.Failed:
+		return w.fail(ctx, n, d)
+	case n.thread != "":
+		return w.succeed(ctx, n, d)
+	case n.same(d):
+		return noteUnchanged, nil
+	}
+	return noteUpdated, w.update(ctx, n.id, d.body())
 }
 
 // yield leaves the word to the later run that has written. A note that we made
 // in the meantime goes, unless it is the one that stays.
 func (w *noteWriter) yield(ctx context.Context, own []ownNote, made int64) (noteResult, error) {
 	if len(own) == 0 {
-		return w.result(noteStale, 0), nil
+		return w.result(noteOvertaken, 0), nil
 	}
-	r := w.result(noteStale, own[0].id)
+	r := w.result(noteOvertaken, own[0].id)
 	for _, n := range own[1:] {
 		if n.id == made {
 			return r, w.remove(ctx, n)
@@ -81,10 +90,15 @@ func (w *noteWriter) yield(ctx context.Context, own []ownNote, made int64) (note
 	return r, nil
 }
 
-// create writes a note and answers its id.
+// create writes a note, or begins a thread, and answers its id.
 func (w *noteWriter) create(ctx context.Context, d draft) (int64, error) {
 	return w.once(ctx, func() (int64, error) {
-		n, err := w.gl.CreateNote(ctx, w.project(), w.ev.MergeRequest.IID, d.body())
+		project, iid := w.project(), w.ev.MergeRequest.IID
+		if w.c.Note == NoteThread {
+			t, err := w.gl.CreateDiscussion(ctx, project, iid, d.body())
+			return t.Note.ID, err
+		}
+		n, err := w.gl.CreateNote(ctx, project, iid, d.body())
 		return n.ID, err
 	}, func() (int64, error) {
 		own, err := w.own(ctx, d.key)
@@ -109,7 +123,7 @@ func (w *noteWriter) once(ctx context.Context, make, find func() (int64, error))
 		if err == nil || !isLost(err) || try == 2 {
 			return id, err
 		}
-		if waited := pause(ctx, w.o.pace<<try); waited != nil {
+		if waited := delivery.Wait(ctx, w.o.pace<<try); waited != nil {
 			return 0, err
 		}
 		if id, found := find(); found != nil || id != 0 {
@@ -146,7 +160,7 @@ func (w *noteWriter) paced(ctx context.Context, call func() error) error {
 		if asked := status.RetryAfter(); asked > 0 {
 			wait = asked
 		}
-		if wait > 60*w.o.pace || pause(ctx, wait) != nil {
+		if wait > 60*w.o.pace || delivery.Wait(ctx, wait) != nil {
 			return err
 		}
 	}
@@ -171,10 +185,15 @@ func (w *noteWriter) removeAll(ctx context.Context, notes []ownNote) error {
 	return errors.Join(errs...)
 }
 
-// remove takes a note of ours away, or folds it if somebody answered to it: the
-// answer would stand alone.
+// remove takes a note of ours away. If somebody answered to it, it is folded, and
+// its thread resolved, for the answer would stand alone.
 func (w *noteWriter) remove(ctx context.Context, n ownNote) error {
 	if n.replied {
+		if n.thread != "" && !n.closed {
+			if err := w.resolve(ctx, n, true); err != nil && !isGone(err) {
+				return err
+			}
+		}
 		return w.hide(ctx, n)
 	}
 	err := w.paced(ctx, func() error {
@@ -190,16 +209,4 @@ func (w *noteWriter) remove(ctx context.Context, n ownNote) error {
 func isGone(err error) bool {
 	var status *rest.StatusError
 	return errors.As(err, &status) && status.Code == http.StatusNotFound
-}
-
-// pause waits for d; its error is that of ctx if it ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

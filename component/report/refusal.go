@@ -110,6 +110,9 @@ func faultOf(a answer, p *place, name string, err error) *delivery.Fault {
 	case unknown:
 		f.Summary, f.Cause = "commit not found", "GitLab does not know "+where+" (any more): it was replaced by a force push, or the project is another"
 		f.Remedy = "run the pipeline of the branch's newest commit"
+	case stale:
+		f.Summary, f.Cause = "no such pipeline", "GitLab finds no pipeline of "+where+" that takes a status: it is archived, or of another commit"
+		f.Remedy = "run a new pipeline of this commit"
 	case limited:
 		f.Summary, f.Remedy = "rate limited", "run fewer jobs at once, or ask for a higher limit; "+notFailing
 	case temporary:
@@ -125,6 +128,9 @@ func faultOf(a answer, p *place, name string, err error) *delivery.Fault {
 		f.Remedy = "`remora sync --finish` in after_script ends what is still open"
 	case refused:
 		refusal(&f, p, where, err)
+	}
+	if f.Remedy == "" {
+		f.Remedy = "look at the words of the answer: sending it again would be refused again; " + notFailing
 	}
 	return &f
 }

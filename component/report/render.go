@@ -32,10 +32,31 @@ func Render(ev delivery.Event, name, version string, outcomes []delivery.Outcome
 func facts(ev delivery.Event, name string, outcomes []delivery.Outcome, problems []*delivery.Fault) string {
 	outcomes = slices.Clone(outcomes)
 	for i := range outcomes {
-		o := &outcomes[i]
-		o.Took, o.Receipt.URL, o.Receipt.ID = 0, "", ""
+		outcomes[i] = withoutRun(outcomes[i])
 	}
 	return strings.Join(body(ev, name, outcomes, problems), "\n\n")
+}
+
+// withoutRun is an outcome without what is of its run alone. The id of the run
+// stands in the evidence and in the log too.
+func withoutRun(o delivery.Outcome) delivery.Outcome {
+	id := o.Receipt.ID
+	o.Took, o.Receipt.URL, o.Receipt.ID = 0, "", ""
+	if id == "" {
+		return o
+	}
+	without := func(text string) string { return strings.ReplaceAll(text, id, "") }
+	o.Receipt.Request, o.Receipt.Log = without(o.Receipt.Request), slices.Clone(o.Receipt.Log)
+	for i := range o.Receipt.Log {
+		o.Receipt.Log[i].Text = without(o.Receipt.Log[i].Text)
+	}
+	if isBad(o) && o.Err != nil {
+		f := *delivery.Explain(o.Err)
+		f.Request, f.Cause = without(f.Request), without(f.Cause)
+		f.Err = o.Err
+		o.Err = &f
+	}
+	return o
 }
 
 func body(ev delivery.Event, name string, outcomes []delivery.Outcome, problems []*delivery.Fault) []string {
@@ -115,16 +136,18 @@ func took(d time.Duration) string {
 	switch {
 	case d <= 0:
 		return "–"
+	case d < 50*time.Millisecond:
+		return "under 0.1 s"
 	case d < 950*time.Millisecond:
-		return fmt.Sprintf("%.1f s", max(d.Seconds(), 0.1))
+		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < 59500*time.Millisecond:
 		return fmt.Sprintf("%.0f s", d.Seconds())
 	}
 	d = d.Round(time.Second)
 	if d < time.Hour {
-		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+		return strings.TrimSuffix(fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second), " 0 s")
 	}
-	return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	return strings.TrimSuffix(fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute), " 0 min")
 }
 
 // revision is where the target says it is, leading to its page if there is one.

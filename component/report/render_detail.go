@@ -101,7 +101,7 @@ func fault(o delivery.Outcome) []string {
 	if request != "" {
 		lines = append(lines, "- Request: "+code(cut(oneLine(request), 500)))
 	}
-	if o.Receipt.ID != "" {
+	if o.Receipt.ID != "" && !strings.Contains(request, o.Receipt.ID) {
 		lines = append(lines, "- Its id: "+code(cut(oneLine(o.Receipt.ID), 100)))
 	}
 	return lines

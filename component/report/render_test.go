@@ -52,7 +52,22 @@ func notFound() delivery.Outcome {
 			Summary: "reference not found",
 			Cause:   "the mirror's ref feature does not exist in the repository that it reads, gitlab.example.com/acme/old",
 			Remedy:  "point the mirror at this project: `remora mirror update --url https://gitlab.example.com/acme/app.git`",
-			Request: "POST https://dev.direktiv.example/api/v2/namespaces/demo/syncs (200)",
+			Request: "POST https://dev.direktiv.example/api/v2/namespaces/demo/syncs (200), sync 8c1f",
+		})}
+}
+
+// asTheReadmeShows is a failure in the words of the Direktiv target.
+func asTheReadmeShows() delivery.Outcome {
+	return delivery.Outcome{Target: "direktiv", Place: "demo", State: delivery.Failed, Attempt: 1, Took: 4100 * time.Millisecond,
+		Receipt: delivery.Receipt{ID: "8c1f0002", Log: []delivery.LogLine{
+			{Level: "INFO", Text: "starting mirroring process"},
+			{Level: "ERROR", Text: "mirror processing failed: initializing source: reference not found"},
+		}},
+		Err: delivery.Permanent(&delivery.Fault{
+			Summary: "reference not found",
+			Cause:   "the mirror's ref feature does not exist in the repository that it reads, gitlab.example.com/acme/old",
+			Remedy:  "point the mirror at this project: `remora mirror update --url https://gitlab.example.com/acme/app.git`",
+			Request: "POST https://direktiv.example.com/api/v2/namespaces/demo/syncs (200), sync 8c1f0002",
 		})}
 }
 
@@ -68,7 +83,7 @@ var contextCanceled = errors.Join(errCanceled)
 
 func overdue() delivery.Outcome {
 	return delivery.Outcome{Target: "direktiv", Place: "demo", State: delivery.Failed, Took: 5 * time.Minute, Err: &delivery.Fault{
-		Summary: "no result after 5m0s", Cause: "the target had not finished: sync 8c1f is executing", Remedy: "give it longer with REMORA_TIMEOUT, or look at the target itself", Err: delivery.ErrNoResult}}
+		Summary: "no result after 5m", Cause: "the target had not finished: sync 8c1f is executing", Remedy: "give it longer with REMORA_TIMEOUT, or look at the target itself", Err: delivery.ErrNoResult}}
 }
 
 // hostile is text that tries to get out of wherever it is put.
@@ -112,6 +127,8 @@ func TestRender(t *testing.T) {
 		{name: "one target done", outcomes: []delivery.Outcome{pushed()}},
 		{name: "one failed of two", outcomes: []delivery.Outcome{notFound(), pushed()}},
 		{name: "one target failed", remora: "staging", outcomes: []delivery.Outcome{notFound()}},
+		{name: "readme", outcomes: []delivery.Outcome{asTheReadmeShows()}},
+		{name: "an id that the request does not name", outcomes: []delivery.Outcome{with(notFound(), func(o *delivery.Outcome) { o.Receipt.ID, o.Took = "4711", 20*time.Millisecond })}},
 		{name: "skipped", outcomes: []delivery.Outcome{skipped()}},
 		{name: "one skipped of two", outcomes: []delivery.Outcome{skipped(), pushed()}},
 		{name: "warnings", outcomes: []delivery.Outcome{synced(), warned()}},

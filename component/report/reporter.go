@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -20,8 +21,8 @@ type Reporter struct {
 	ev     delivery.Event
 	o      Options
 	sender *sender // nil without a token, or with nothing to send
-	closed bool
-	result Result
+	once   sync.Once
+	result Result // of the first Close
 }
 
 // Result is what was reported.
@@ -64,12 +65,13 @@ func (r *Reporter) Finish(ctx context.Context, o delivery.Outcome) {
 
 // Close shows the outcomes that are not shown yet, ends what is open without one
 // as canceled, waits until everything is sent or ctx ends, and then writes the
-// note. A second Close does nothing.
+// note. A second Close waits for the first and answers the same.
 func (r *Reporter) Close(ctx context.Context, outcomes []delivery.Outcome) Result {
-	if r.closed {
-		return r.result
-	}
-	r.closed = true
+	r.once.Do(func() { r.close(ctx, outcomes) })
+	return r.result
+}
+
+func (r *Reporter) close(ctx context.Context, outcomes []delivery.Outcome) {
 	switch {
 	case r.sender != nil:
 		for _, o := range outcomes {
@@ -82,7 +84,6 @@ func (r *Reporter) Close(ctx context.Context, outcomes []delivery.Outcome) Resul
 	case r.c.Report != ReportOff:
 		r.result.Problems = []*delivery.Fault{noToken()}
 	}
-	return r.result
 }
 
 // finishStatuses closes the sender and says what it did. A third of the time is

@@ -166,6 +166,21 @@ func TestReporterTakesNothingAfterItsClose(t *testing.T) {
 	s.same("requests", len(s.git.Requests()), 0)
 }
 
+func TestReporterIsClosedOnceThoughTwoCloseIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.config.Note = report.NoteUpdate
+	r := s.reporter()
+	s.opened(r, "direktiv")
+	results := make(chan report.Result, 2)
+	for range 2 {
+		go func() { results <- r.Close(t.Context(), []delivery.Outcome{succeeded("direktiv")}) }()
+	}
+	s.same("results", <-results, <-results)
+	s.same("posts", len(s.posts()), 2)
+	s.same("notes", len(s.git.Requests("POST /notes")), 1)
+}
+
 func TestReporterKeepsTimeForTheNote(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

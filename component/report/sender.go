@@ -313,12 +313,5 @@ func (s *sender) pause(ctx context.Context, try int) bool {
 	if s.waited += d; s.waited > mostWaiting*s.o.pace {
 		return false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return delivery.Wait(ctx, d) == nil
 }

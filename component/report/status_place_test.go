@@ -88,6 +88,14 @@ var placeCases = map[string]func(*stage){
 		s.same("on the merge commit", s.shows(42, sha), []string(nil))
 		s.same("on the source", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
 	},
+	"S10 the source commit is reported outside of CI, if asked for": func(s *stage) {
+		s.config.StatusOn = report.OnSource
+		sha := s.merged()
+		s.outside()
+		s.told(s.close(s.reporter(), succeeded("direktiv")))
+		s.same("on the merge commit", s.shows(42, sha), []string(nil))
+		s.same("on the source", s.shows(42, s.scene.SHA), []string{"sync/direktiv success 1001"})
+	},
 	"S10 both commits are reported if asked for": func(s *stage) {
 		s.config.StatusOn = report.OnBoth
 		sha := s.inMerged()
@@ -144,6 +152,15 @@ var placeCases = map[string]func(*stage){
 			}
 		}
 		s.same("refused posts", refused, 1)
+	},
+	"S13 no second pipeline is looked for when the one found is not taken either": func(s *stage) {
+		s.git.AddPipeline(42, gitlabtest.Pipeline{ID: 1011, SHA: s.scene.SHA, Ref: "feature"})
+		s.git.AddPipeline(42, gitlabtest.Pipeline{ID: 1012, SHA: s.scene.SHA, Ref: "feature"})
+		stale := gitlabtest.Answer{Code: 404, Body: `{"message":"404 Pipeline for pipeline_id, sha and ref Not Found"}`}
+		s.git.Fail("POST /statuses/", stale, stale, stale, stale)
+		s.spare = true
+		s.told(s.close(s.reporter(), succeeded("direktiv")), "run a new pipeline of this commit")
+		s.same("posts", s.posts(), []string{"sync/direktiv success 404", "sync/direktiv success 404"})
 	},
 	"S13 an archived pipeline is not found again": func(s *stage) {
 		s.ev.MergeRequest = nil

@@ -3,6 +3,7 @@ package report_test
 import (
 	"fmt"
 	"strings"
+	"testing"
 	"unicode/utf8"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -152,4 +153,15 @@ var refusalCases = map[string]func(*stage){
 		r := s.reporter()
 		s.told(s.close(r, succeeded("a")), "REMORA_GITLAB_URL")
 	},
+}
+
+func TestARefusalInUnknownWordsHasARemedy(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.git.Fail("POST /statuses/", gitlabtest.Answer{Code: 400, Body: `{"message":"the moon is full"}`}, gitlabtest.Answer{Code: 400, Body: `{"message":"the moon is full"}`})
+	for _, p := range s.close(s.reporter(), succeeded("direktiv")).Problems {
+		if p.Remedy == "" || !strings.Contains(p.Cause, "the moon is full") {
+			t.Errorf("got %+v, want the words and a remedy", p)
+		}
+	}
 }

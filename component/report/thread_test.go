@@ -48,7 +48,7 @@ func TestAThreadOpensOnFailureResolvesOnSuccessAndReopensOnRelapse(t *testing.T)
 	d.want("unchanged", 5, pushed())
 	d.want("reopened", 6, notFound())
 	d.thread(false, "reference not found")
-	d.want("stale", 5, pushed())
+	d.want("overtaken", 5, pushed())
 	d.thread(false, "reference not found")
 }
 

@@ -61,7 +61,7 @@ type Client struct {
 // New makes a client; the error is that of reading CAFile.
 func New(c Config) (*Client, error) {
 	c = c.withDefaults()
-	roots, err := authorities(c.CAFile)
+	roots, err := Authorities(c.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +75,7 @@ func New(c Config) (*Client, error) {
 		MaxIdleConnsPerHost:    16,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
+		OnProxyConnectResponse: ProxyAnswer,
 	}}
 	retrying := &retryablehttp.Client{
 		HTTPClient:   &http.Client{Transport: wire, Timeout: c.Timeout, CheckRedirect: refuse},
@@ -107,8 +108,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// authorities is nil, the system's own, without a file.
-func authorities(file string) (*x509.CertPool, error) {
+// Authorities are the system's and those in the PEM file; nil, which means the
+// system's own, without a file. The error names the file.
+func Authorities(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}

@@ -44,9 +44,15 @@ func (e *ConnError) Unwrap() error { return e.Err }
 // Sent says whether the request may have arrived, so that it must not be sent
 // again blindly.
 func (e *ConnError) Sent() bool {
-	var dial *net.OpError
 	var redirect *RedirectError
-	return !(errors.As(e.Err, &dial) && dial.Op == "dial") && !errors.As(e.Err, &redirect) && !isTLS(e.Err)
+	return !isUnreached(e.Err) && !errors.As(e.Err, &redirect) && !isTLS(e.Err)
+}
+
+// ProxyError is a proxy that would not connect us to a host.
+type ProxyError struct{ Code int }
+
+func (e *ProxyError) Error() string {
+	return fmt.Sprintf("the proxy answered %d to CONNECT", e.Code)
 }
 
 // RedirectError is a redirect that was refused: to another origin, or one that
@@ -84,7 +90,7 @@ func (a *Answer) Err() error {
 }
 
 func statusError(a *Answer) *StatusError {
-	return &StatusError{Method: a.Method, URL: a.URL, Code: a.Code, Body: excerpt(a), After: retryAfter(a.Header, time.Now())}
+	return &StatusError{Method: a.Method, URL: a.URL, Code: a.Code, Body: excerpt(a), After: RetryAfter(a.Header, time.Now())}
 }
 
 // excerpt is the start of a body on one line; of a page, nothing.
@@ -114,6 +120,14 @@ func isTLS(err error) bool {
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	return errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) || errors.As(err, &record)
+}
+
+// isUnreached says whether there was no connection, to the host or to the proxy,
+// that anything could have been sent on.
+func isUnreached(err error) bool {
+	var op *net.OpError
+	var proxy *ProxyError
+	return errors.As(err, &proxy) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
 func isUnknownHost(err error) bool {

@@ -64,10 +64,17 @@ func connFault(c *ConnError, err error, names Names) error {
 		Remedy: "check that the address in " + names.URL + " can be reached from this runner; a proxy is set with HTTPS_PROXY"}
 	var redirect *RedirectError
 	var large *TooLargeError
+	var proxy *ProxyError
 	var timeout net.Error
 	switch {
 	case errors.As(c.Err, &redirect):
-		f.Summary, f.Remedy = "redirected", "set "+names.URL+" to the address that it redirects to, "+redirect.To
+		f.Summary, f.Remedy = "redirected", "change "+names.URL+" so that the request goes straight to "+redirect.To
+	case errors.As(c.Err, &proxy):
+		f.Summary = "refused by the proxy"
+		f.Remedy = "check HTTPS_PROXY, with user and password if the proxy wants them (407), or name the host in NO_PROXY"
+		if Temporary(proxy.Code) {
+			return f
+		}
 	case errors.As(c.Err, &large):
 		f.Summary, f.Remedy = "answer too large", "check that "+names.URL+" is the address of the API"
 	case isTLS(c.Err):

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,7 +22,7 @@ func (c Config) mayRepeat(ctx context.Context, res *http.Response, err error) (b
 	if err != nil {
 		return repeatable(err), nil
 	}
-	if asked := retryAfter(res.Header, time.Now()); asked > c.MaxWait {
+	if asked := RetryAfter(res.Header, time.Now()); asked > c.MaxWait {
 		return false, nil
 	}
 	if res.StatusCode == http.StatusTooManyRequests {
@@ -59,14 +58,15 @@ func backoff(shortest, limit time.Duration, attempt int, res *http.Response) tim
 	}
 	d = d/2 + rand.N(d/2+1)
 	if res != nil {
-		d = max(d, retryAfter(res.Header, time.Now()))
+		d = max(d, RetryAfter(res.Header, time.Now()))
 	}
 	return d
 }
 
-// retryAfter reads Retry-After (seconds or date), else RateLimit-Reset (unix
-// seconds) of an answer with no requests left.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+// RetryAfter is how long an answer asks to wait: Retry-After (seconds, of which a
+// day counts at most, or a date), else RateLimit-Reset (unix seconds) of one with
+// no requests left. It is 0 where nothing is asked for.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
 	if v := h.Get("Retry-After"); v != "" {
 		if s, err := strconv.Atoi(v); err == nil {
 			return max(time.Duration(min(s, 86400))*time.Second, 0)
@@ -88,11 +88,14 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 func repeatable(err error) bool {
 	var redirect *RedirectError
 	var large *TooLargeError
+	var proxy *ProxyError
 	if errors.As(err, &redirect) || errors.As(err, &large) || isTLS(err) || isUnknownHost(err) {
 		return false
 	}
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	if errors.As(err, &proxy) {
+		return Temporary(proxy.Code)
+	}
+	if isUnreached(err) {
 		return true
 	}
 	var failed *url.Error

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"mime"
@@ -86,6 +87,15 @@ func refuse(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("stopped after %d redirects", len(via))
 	}
 	return nil
+}
+
+// ProxyAnswer judges what a proxy says to CONNECT, for [http.Transport]: the
+// standard library's own error says neither that it was the proxy nor the code.
+func ProxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &ProxyError{Code: res.StatusCode}
 }
 
 // Plain is a URL without userinfo, query and fragment, which may hold secrets.

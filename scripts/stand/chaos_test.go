@@ -156,7 +156,7 @@ func newChaos(t *testing.T, binary string, place store.Config) *chaos {
 	}
 	home := t.TempDir()
 	file := filepath.Join(home, "remora.yaml")
-	content := fmt.Sprintf("gitlab:\n- url: %s\ntokens:\n%stargets:\n- {name: build, kind: http, url: 'http://%s/'}\nroutes:\n- {projects: acme/*, refs: work, sync: build}\n", c.gitlab.URL, tokens.String(), address)
+	content := fmt.Sprintf("gitlab:\n- url: %s\ntokens:\n%stargets:\n- {name: build, kind: http, url: 'http://%s/'}\nroutes:\n- {projects: acme/*, refs: work, sync: build}\nlimits: {lease: 3s}\n", c.gitlab.URL, tokens.String(), address)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"gitlab.com/remora-ci/remora/component/target/direktiv/direktivtest"
 )
 
-// demo tells three pipelines of a merge request: one that works, one whose sync
-// fails, one that mends it; then what the agent does with two pushes.
+// demo runs the job of one merge request three times: one that works, one whose sync
+// fails, one that mends it; then it shows what the agent does with two pushes.
 func demo(ctx context.Context, binary string) error {
 	dir, err := os.MkdirTemp("", "remora-demo-")
 	if err != nil {

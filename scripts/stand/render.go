@@ -42,7 +42,7 @@ func render(markdown string) string {
 
 // align pads the cells of a table.
 func align(rows []string) []string {
-	var cells [][]string
+	var grid [][]string
 	var width []int
 	for _, r := range rows {
 		if strings.Trim(r, "|-: ") == "" {
@@ -54,17 +54,30 @@ func align(rows []string) []string {
 			if i == len(width) {
 				width = append(width, 0)
 			}
-			width[i] = max(width[i], utf8.RuneCountInString(cols[i]))
+			width[i] = max(width[i], cells(cols[i]))
 		}
-		cells = append(cells, cols)
+		grid = append(grid, cols)
 	}
-	out := make([]string, len(cells))
-	for n, cols := range cells {
+	out := make([]string, len(grid))
+	for n, cols := range grid {
 		for i, c := range cols {
-			out[n] += c + strings.Repeat(" ", width[i]-utf8.RuneCountInString(c)+3)
+			out[n] += c + strings.Repeat(" ", width[i]-cells(c)+3)
 		}
 	}
 	return out
+}
+
+// cells is how wide a terminal draws text: its emoji take two places, either by
+// themselves or by the selector that follows them.
+func cells(text string) int {
+	n := 0
+	for _, r := range text {
+		n++
+		if r >= 0x1F300 || r == '✅' || r == '❌' || r == '⏳' {
+			n++
+		}
+	}
+	return n
 }
 
 func wrap(l string) []string {
@@ -86,7 +99,7 @@ func frame(text string) string {
 	rule := strings.Repeat("─", paperWidth+2)
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		lines[i] = "   │ " + l + strings.Repeat(" ", max(0, paperWidth-utf8.RuneCountInString(l))) + " │"
+		lines[i] = "   │ " + l + strings.Repeat(" ", max(0, paperWidth-cells(l))) + " │"
 	}
 	return "   ┌" + rule + "┐\n" + strings.Join(lines, "\n") + "\n   └" + rule + "┘"
 }

@@ -195,6 +195,16 @@ func TestWhoMayChangeANote(t *testing.T) {
 	}
 }
 
+func TestANoteIsRead(t *testing.T) {
+	t.Parallel()
+	s := gitlabtest.New(t)
+	sc := s.Populate()
+	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Bot.ID, Body: "hello"})
+	path := "/projects/42/merge_requests/7/notes/"
+	check(t, ask(t, s, sc.Token, "GET", fmt.Sprint(path, n.ID), ""), 200, `"body":"hello"`)
+	check(t, ask(t, s, sc.Token, "GET", path+"1", ""), 404, "404 Not found")
+}
+
 func TestNotesArePaged(t *testing.T) {
 	t.Parallel()
 	s := gitlabtest.New(t)

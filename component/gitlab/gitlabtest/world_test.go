@@ -135,6 +135,7 @@ func TestComparisons(t *testing.T) {
 		{compare + "from=main&to=v1", 200, `"old_path":"a"`, ""},
 		{compare + "from=main&to=main", 200, `"compare_same_ref":true`, "flows"},
 		{compare + "from=main&to=nowhere", 404, "404 Ref Not Found", ""},
+		{compare + "from=nowhere&to=main&straight=true", 404, "404 Ref Not Found", ""},
 		{compare + "from=main", 400, "to is missing", ""},
 		{base + "refs[]=main&refs[]=feature", 200, sc.Base, ""},
 		{base + "refs[]=main", 400, "Provide at least 2 refs", ""},
@@ -193,6 +194,7 @@ func TestFaultsAndTheLog(t *testing.T) {
 		gitlabtest.Answer{Code: 502, Body: "<html>"},
 		gitlabtest.Answer{},
 		gitlabtest.Answer{Code: 429, Header: map[string]string{"Retry-After": "7"}, Body: `{"message":"slow"}`, After: true})
+	check(t, ask(t, s, sc.Token, "GET", "/user", ""), 200, "username") // not for this one
 	check(t, ask(t, s, sc.Token, "POST", feature, object("state", "pending", "name", "a")), 502, "<html>")
 	check(t, ask(t, s, sc.Token, "POST", feature, object("state", "pending", "name", "a")), 201, "pending")
 	a := ask(t, s, sc.Token, "POST", feature, object("state", "running", "name", "a"))

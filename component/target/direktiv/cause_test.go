@@ -64,6 +64,15 @@ func TestAMissingReferenceNamesTheBranchToFollow(t *testing.T) {
 	}
 }
 
+func TestAMissingReferenceNeverNamesATagToFollow(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, direktivtest.Options{Mirror: &direktivtest.Mirror{URL: "https://gitlab.example.com/acme/app", GitRef: "v1.0"}, Refs: []string{"main"}})
+	ev := push()
+	ev.Ref, ev.RefType = "v2.0", delivery.Tag
+	d := target(t, srv.URL, func(c *config) { c.AnyRef = "true" })
+	wantFault(t, delivery.Deliver(t.Context(), ev, d, 1), delivery.Failed, "reference not found", "a mirror follows a branch by its plain name, no tag, no commit: `remora mirror update --ref …`")
+}
+
 func TestABranchNameCannotBeACommandInARemedy(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, direktivtest.Options{Refs: []string{}})

@@ -163,15 +163,3 @@ func (c *caller) speaks(err error) bool {
 	}
 	return false
 }
-
-// sleep waits for d; the error is that of ctx if it ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

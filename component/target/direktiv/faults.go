@@ -61,6 +61,7 @@ func withRemedy(err error) error {
 	}
 	f.Remedy = "try again later, and look at the log of the Direktiv at DIREKTIV_URL"
 	if delivery.StateOf(err) == delivery.Failed {
+		f.Remedy = "look at the words of the answer, and at the log of the Direktiv at DIREKTIV_URL: sending it again would be refused again"
 		return delivery.Permanent(&f)
 	}
 	return &f
@@ -81,10 +82,11 @@ func (c *caller) status(a *rest.Answer, err error) error {
 		f.Remedy = "set DIREKTIV_NAMESPACE to one of its namespaces, or create it with `remora mirror create`"
 	case a.Code == http.StatusNotFound && (r.Code == "resource_not_found" || r.Message == "ErrNotFound"):
 		f.Summary, f.Cause = "no mirror", "the namespace is no mirror of a repository"
-		if r.Code == "" {
+		f.Remedy = "set DIREKTIV_NAMESPACE to one that is, or make it a mirror with `remora mirror update --url … --ref …`"
+		if r.Code == "" { // the legacy API makes no mirror of a namespace that is none
 			f.Cause = "there is no such namespace, or it is no mirror of a repository: this version of Direktiv does not tell which"
+			f.Remedy = "check DIREKTIV_NAMESPACE, or make a mirror under a new name with `remora mirror create`"
 		}
-		f.Remedy = "check DIREKTIV_NAMESPACE, or make a mirror with `remora mirror create` or `remora mirror update --url …`"
 	case a.Code == http.StatusNotFound:
 		f.Summary, f.Cause = "no such API", "this address has no such path"
 		f.Remedy = "set DIREKTIV_URL to the base address of Direktiv, without /api"

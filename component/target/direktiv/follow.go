@@ -50,7 +50,7 @@ func (r *run) follow(ctx context.Context, p process, alive func(process, time.Ti
 				}
 			}
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := delivery.Wait(ctx, pause); err != nil {
 			return p, r.overdue(p, last, err)
 		}
 		pause = min(pause*3/2, r.pace.last)
@@ -181,7 +181,7 @@ func (r *run) readLog(ctx context.Context, id string, budget time.Duration, enou
 		if err != nil && ctx.Err() == nil {
 			return lines, "its log could not be read: " + err.Error()
 		}
-		if err == nil && enough(lines) || sleep(ctx, pause) != nil {
+		if err == nil && enough(lines) || delivery.Wait(ctx, pause) != nil {
 			return lines, why
 		}
 	}

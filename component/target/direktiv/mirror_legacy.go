@@ -4,6 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"gitlab.com/remora-ci/remora/component/delivery"
+	"gitlab.com/remora-ci/remora/component/rest"
 )
 
 // kept tells the legacy API to leave a field as it is; a secret that is set is
@@ -15,11 +18,20 @@ func (m *mirrorWork) createLegacy(ctx context.Context) error {
 	body := oldMirror{URL: m.spec.URL, Ref: m.spec.Ref}
 	m.onto(&body)
 	a, err := m.call.do(ctx, http.MethodPut, "/api/namespaces/"+url.PathEscape(m.legacy.namespace), body)
+	if a != nil && a.Code == http.StatusConflict {
+		return m.isThere(a)
+	}
 	if err != nil {
 		return m.explainLegacy(m.call.explain(a, err), notHere(a, err), err)
 	}
 	m.note("this version of Direktiv has started a first sync by itself")
 	return nil
+}
+
+// isThere is the error of a namespace that was to be made and exists.
+func (m *mirrorWork) isThere(a *rest.Answer) error {
+	return delivery.Permanent(&delivery.Fault{Summary: "namespace exists", Cause: "the namespace is there already", Request: a.String(),
+		Remedy: "if it is a mirror, change it with `remora mirror update`; if not, delete it first, or set DIREKTIV_NAMESPACE to another name"})
 }
 
 // updateLegacy sends the whole mirror, for this API replaces it; what it does
@@ -38,6 +50,10 @@ func (m *mirrorWork) updateLegacy(ctx context.Context) error {
 		body.Ref = m.spec.Ref
 	}
 	m.onto(&body)
+	if same := *info.Info; m.spec.auth() == "" && body.URL == same.URL && body.Ref == same.Ref && body.Cron == same.Cron && body.Insecure == same.Insecure {
+		m.note("nothing to change")
+		return nil
+	}
 	a, err = m.call.do(ctx, http.MethodPost, m.legacy.treePath("update-mirror"), body)
 	if err != nil {
 		return m.call.explain(a, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,6 +171,11 @@ func TestALegacyUpdateKeepsWhatItDoesNotName(t *testing.T) {
 	if view.API != "legacy" || view.Cron != "0 * * * *" || view.Auth != direktiv.AuthToken {
 		t.Errorf("view = %+v, want the schedule and token of a legacy mirror", view)
 	}
+	before := srv.Asked("POST ")
+	view, err = admin(t, srv.URL, "demo").Update(context.Background(), spec{Ref: "stable"})
+	if err != nil || srv.Asked("POST ") != before || !slices.Contains(view.Notes, "nothing to change") {
+		t.Errorf("notes %q, %v, %d requests; want nothing sent where nothing changes: it would start a sync", view.Notes, err, srv.Asked("POST ")-before)
+	}
 	if _, err := admin(t, srv.URL, "demo").Update(context.Background(), spec{Auth: "none", Cron: on("")}); err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +213,12 @@ func TestWhatIsNotThereOrAlreadyIsThere(t *testing.T) {
 		do   func() error
 		want string
 	}{
-		"create what exists":          {func() error { _, err := admin(t, srv.URL, "demo").Create(ctx, full); return err }, "namespace exists"},
+		"create what exists": {func() error { _, err := admin(t, srv.URL, "demo").Create(ctx, full); return err }, "namespace exists"},
+		"create what the legacy API has": {func() error {
+			old := serve(t, direktivtest.Options{Generation: direktivtest.V07})
+			_, err := admin(t, old.URL, "demo").Create(ctx, full)
+			return err
+		}, "namespace exists"},
 		"create with a bad name":      {func() error { _, err := admin(t, srv.URL, "UPPER").Create(ctx, full); return err }, "refused by Direktiv"},
 		"update what is not there":    {func() error { _, err := admin(t, srv.URL, "other").Update(ctx, full); return err }, "namespace not found"},
 		"update half of what is none": {func() error { _, err := admin(t, srv.URL, "demo").Update(ctx, spec{Ref: "main"}); return err }, "no mirror"},
@@ -233,6 +245,37 @@ func TestWhatIsNotThereOrAlreadyIsThere(t *testing.T) {
 	view, err := admin(t, srv.URL, "demo").Update(ctx, full)
 	if err != nil || !view.Mirror || srv.Mirror("demo").GitRef != "main" {
 		t.Errorf("a namespace without a mirror was not made one: %+v, %v", view, err)
+	}
+}
+
+func TestANamespaceThatMayNotBeSeenIsNotMade(t *testing.T) {
+	t.Parallel()
+	full := spec{URL: "https://gitlab.example.com/acme/app.git", Ref: "main"}
+	for name, c := range map[string]struct {
+		code       int
+		body, want string
+	}{
+		"not allowed":  {403, `{"error":{"code":"access_token_denied","message":"no"}}`, "not allowed"},
+		"server error": {500, `{"error":{"code":"internal","message":"internal server error"}}`, "server error"},
+	} {
+		changes := 0
+		answer := page(c.code, "application/json", c.body)
+		url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				changes++
+			}
+			answer.ServeHTTP(w, r)
+		}))
+		_, made := admin(t, url, "demo").Create(context.Background(), full)
+		_, changed := admin(t, url, "demo").Update(context.Background(), full)
+		for _, err := range []error{made, changed} {
+			if err == nil || delivery.Explain(err).Summary != c.want {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		}
+		if changes != 0 {
+			t.Errorf("%s: %d changes were sent, want none", name, changes)
+		}
 	}
 }
 

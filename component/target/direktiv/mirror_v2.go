@@ -111,7 +111,7 @@ func (m *mirrorWork) difference(is mirrorV2) fields {
 		change[name] = v
 	}
 	if want != "" && is.URL != "" && is.AuthType != "" && is.AuthType != authTypes[want] {
-		m.note("the mirror was " + authName(is.AuthType) + " and is to be " + want + ": Direktiv newer than v0.10 keeps the way that a mirror was created with; " +
+		m.note("the mirror's authentication was " + authName(is.AuthType) + " and is to be " + want + ": Direktiv newer than v0.10 keeps the way that a mirror was created with; " +
 			"if the next sync says \"authentication required\", delete the namespace and use `remora mirror create`")
 	}
 	return change

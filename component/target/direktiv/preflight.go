@@ -89,6 +89,8 @@ func (r *run) concerns() error {
 	tag := r.ev.RefType == delivery.Tag
 	switch {
 	case r.config.anyRef():
+	case r.ev.FromFork():
+		return delivery.Skip("the branch is a fork's, which the mirror does not read")
 	case r.mirror == nil || r.mirror.ref == "":
 		if tag {
 			return delivery.Skip("a mirror follows a branch, not a tag")
@@ -117,9 +119,13 @@ func sameRepository(mirror string, p delivery.Project) bool {
 	return path == wantPath || (p.Path != "" && path == strings.ToLower(p.Path))
 }
 
-// place is a repository for a person: host/path, without userinfo.
+// place is a repository for a person: host[:port]/path, without userinfo. A port
+// behind userinfo is left out: it may be a piece of a password.
 func place(raw string) string {
 	host, path := split(raw)
+	if u, err := url.Parse(strings.TrimSpace(raw)); err == nil && u.Port() != "" && !strings.Contains(raw, "@") {
+		host += ":" + u.Port()
+	}
 	switch {
 	case host != "":
 		return host + "/" + path

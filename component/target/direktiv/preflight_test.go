@@ -23,6 +23,7 @@ func TestTheMirrorDecidesWhetherAnEventConcernsIt(t *testing.T) {
 		"the branch that it follows":   {ref: "main", event: delivery.Event{Ref: "main"}},
 		"another branch":               {ref: "main", event: delivery.Event{Ref: "feature"}, want: "mirror follows main"},
 		"another branch, any ref":      {ref: "main", event: delivery.Event{Ref: "feature"}, anyRef: "true"},
+		"a fork's branch of that name": {ref: "main", event: delivery.Event{Ref: "main", Project: delivery.Project{ID: 42}, MergeRequest: &delivery.MergeRequest{IID: 7, ProjectID: 42, SourceProjectID: 43}}, want: "the branch is a fork's, which the mirror does not read"},
 		"a tag":                        {ref: "main", event: delivery.Event{Ref: "v1", RefType: delivery.Tag}, want: "mirror follows main"},
 		"a tag of the same name":       {ref: "main", event: delivery.Event{Ref: "main", RefType: delivery.Tag}, want: "mirror follows main"},
 		"a tag, any ref":               {ref: "main", event: delivery.Event{Ref: "v1", RefType: delivery.Tag}, anyRef: "true"},

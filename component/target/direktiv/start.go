@@ -134,7 +134,7 @@ func (r *run) busy(ctx context.Context, known []process, again bool, cause error
 	i := slices.IndexFunc(list, process.running)
 	if i < 0 && strings.Contains(cause.Error(), "already") {
 		// v0.7 also waits for work that is not a sync, and says so in words.
-		err := sleep(ctx, r.pace.last)
+		err := delivery.Wait(ctx, r.pace.last)
 		return process{}, list, wrapEnd(err, "Direktiv says that other work on the mirror is under way", r.evidence())
 	}
 	if i < 0 && again {
@@ -197,7 +197,7 @@ func (r *run) appears(ctx context.Context, known []process, lost error, patience
 		if patience > 0 && time.Since(begin) > patience {
 			return process{}, r.call.explain(answerOf(lost), lost)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := delivery.Wait(ctx, pause); err != nil {
 			return process{}, r.vanished(lost, err)
 		}
 		pause = min(pause*3/2, r.pace.last)

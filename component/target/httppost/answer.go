@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/rest"
@@ -150,16 +148,4 @@ func port(u *url.URL) string {
 		return "443"
 	}
 	return "80"
-}
-
-// askedWait is the Retry-After of an answer, in seconds or as a date.
-func askedWait(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	if s, err := strconv.Atoi(v); err == nil {
-		return time.Duration(min(max(s, 0), 86400)) * time.Second
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }

@@ -78,7 +78,7 @@ func (r *run) await(ctx context.Context, u *url.URL, asked time.Duration) error 
 	trail, triggered := r.receipt.Request, time.Now()
 	last := "never had a state"
 	for pause := r.pace.first; ; pause = min(pause*3/2, r.pace.last) {
-		if !wait(ctx, max(pause, asked)) {
+		if delivery.Wait(ctx, max(pause, asked)) != nil {
 			return r.cut(ctx, "the run that was started "+last)
 		}
 		asked = 0
@@ -102,7 +102,7 @@ func (r *run) await(ctx context.Context, u *url.URL, asked time.Duration) error 
 			return err
 		}
 		last = stillIn(state)
-		asked = askedWait(a.Header, time.Now())
+		asked = rest.RetryAfter(a.Header, time.Now())
 	}
 }
 
@@ -175,16 +175,4 @@ func (r *run) failed(a *rest.Answer, state string, answer any) error {
 		f.Remedy = "look at " + r.receipt.URL + "; if this state is no failure, set REMORA_HTTP_SUCCESS and REMORA_HTTP_FAILURE"
 	}
 	return delivery.Permanent(f)
-}
-
-// wait waits for d; false if ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }

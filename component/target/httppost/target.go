@@ -96,7 +96,7 @@ func (r *run) follow(ctx context.Context, ev delivery.Event, a *rest.Answer) err
 		r.receipt.Started = true
 		return nil
 	}
-	return r.await(ctx, next, askedWait(a.Header, time.Now()))
+	return r.await(ctx, next, rest.RetryAfter(a.Header, time.Now()))
 }
 
 // send makes a call. An error may quote the answer; secrets that the server

@@ -3,14 +3,11 @@ package mirror
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,9 +27,9 @@ type httpRemote struct {
 // body of an answer has no time limit of its own: a pack may take as long as it
 // keeps moving.
 func newHTTPClient(caFile string, after time.Duration) (*http.Client, error) {
-	roots, err := authorities(caFile)
+	roots, err := rest.Authorities(caFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)
 	}
 	return &http.Client{
 		CheckRedirect: sameOrigin,
@@ -44,27 +41,9 @@ func newHTTPClient(caFile string, after time.Duration) (*http.Client, error) {
 			IdleConnTimeout:        30 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
 			ForceAttemptHTTP2:      true,
+			OnProxyConnectResponse: rest.ProxyAnswer,
 		},
 	}, nil
-}
-
-// authorities is nil, the system's own, without a file.
-func authorities(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CI_SERVER_TLS_CA_FILE: %s: no PEM certificate in it", file)
-	}
-	return pool, nil
 }
 
 // sameOrigin lets only a GET be redirected, and only within its origin, so that
@@ -129,21 +108,11 @@ func (r *httpRemote) send(ctx context.Context, method, to string, body io.Reader
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-	status := &rest.StatusError{Method: method, URL: rest.Plain(to), Code: res.StatusCode, After: retryAfter(res.Header)}
+	status := &rest.StatusError{Method: method, URL: rest.Plain(to), Code: res.StatusCode, After: rest.RetryAfter(res.Header, time.Now())}
 	if !strings.Contains(res.Header.Get("Content-Type"), "html") {
 		status.Body = clean(string(text), 500)
 	}
 	return nil, status
-}
-
-// retryAfter reads the header in seconds; a date, which Git servers do not send,
-// counts as none.
-func retryAfter(h http.Header) time.Duration {
-	seconds, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || seconds < 0 || seconds > 3600 {
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
 }
 
 // connError names the request, and says why it really ended.

@@ -158,7 +158,7 @@ func (rs rules) admit(ev delivery.Event) error {
 	switch {
 	case ev.Ref == "" || !wellFormed(ev.FullRef()):
 		return delivery.Permanent(&delivery.Fault{Summary: "no such ref", Cause: "the event names no ref that git accepts"})
-	case ev.MergeRequest != nil && ev.MergeRequest.SourceProjectID != 0 && ev.Project.ID != 0 && ev.MergeRequest.SourceProjectID != ev.Project.ID:
+	case ev.FromFork():
 		return delivery.Skip("the branch of a fork is not mirrored")
 	case !g.push:
 		return delivery.Skip(ev.Ref + " is not in REMORA_MIRROR_REFS")
