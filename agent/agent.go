@@ -32,6 +32,7 @@ type Options struct {
 
 	poll, lease, backoff   time.Duration
 	debounce, noteDebounce time.Duration
+	openAfter              time.Duration
 	now                    func() time.Time
 }
 
@@ -46,6 +47,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.noteDebounce == 0 {
 		o.noteDebounce = noteDebounce
+	}
+	if o.openAfter == 0 {
+		o.openAfter = openAfter
 	}
 	if o.now == nil {
 		o.now = time.Now

@@ -19,6 +19,10 @@ const toldAttempt = 3
 // noteDebounce gathers what becomes of several targets into one note.
 const noteDebounce = 300 * time.Millisecond
 
+// openAfter is how long a delivery runs before it is shown as running: one that
+// ends sooner costs one status instead of two.
+const openAfter = 300 * time.Millisecond
+
 // ended is the end of a run: its outcome, that of all that it covers, and what is
 // to be reported, in the one transaction that ends it.
 func (r *syncRun) ended(ctx context.Context, o delivery.Outcome, d delivering) work.Result {
@@ -142,7 +146,11 @@ func (r *syncRun) putNote(tx *store.Tx) error {
 
 // abandoned ends the deliveries of a run whose agents died again and again.
 func (a *Agent) abandoned(tx *store.Tx, it work.Item) error {
-	if !strings.HasPrefix(it.Key, kindSync+":") {
+	switch kind, _, _ := strings.Cut(it.Key, ":"); kind {
+	case kindStatus, kindNote: // an open status must not stay for ever
+		return a.queue.Put(tx, work.Put{Key: it.Key, Project: it.Project, Wanted: it.Wanted, NotBefore: a.o.now().Add(restlessPause)})
+	case kindSync:
+	default:
 		return nil
 	}
 	return a.giveUp(tx, it, "the agent stopped each time")

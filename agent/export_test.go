@@ -12,7 +12,8 @@ import (
 
 // Hastened is o for tests: it looks often and waits little.
 func Hastened(o Options, lease time.Duration) Options {
-	o.poll, o.lease, o.backoff, o.noteDebounce = 20*time.Millisecond, lease, 50*time.Millisecond, 20*time.Millisecond
+	o.poll, o.lease, o.backoff = 20*time.Millisecond, lease, 50*time.Millisecond
+	o.noteDebounce, o.openAfter = 20*time.Millisecond, 20*time.Millisecond
 	return o
 }
 
@@ -37,3 +38,9 @@ func (t *Tokens) NameFor(instance, project string) string {
 	}
 	return ""
 }
+
+// NewBudget makes a budget.
+func NewBudget(now func() time.Time) *budget { return newBudget(now) }
+
+// Learn is learn.
+func (b *budget) Learn(a rest.Attempt) { b.learn(a) }

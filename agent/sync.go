@@ -196,7 +196,7 @@ func (r *syncRun) begin(ctx context.Context) error {
 		if err := r.save(tx); err != nil {
 			return err
 		}
-		return r.putStatus(tx, r.row.SHA, 0)
+		return r.putStatus(tx, r.row.SHA, r.a.o.openAfter)
 	})
 }
 

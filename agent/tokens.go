@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"golang.org/x/time/rate"
+	"time"
 
 	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -17,14 +16,7 @@ import (
 	"gitlab.com/remora-ci/remora/component/rest"
 )
 
-// GitLab lets a user make some 600 requests in a minute where it limits at all;
-// other programs may use the same token.
-const (
-	requestsPerSecond = 9
-	requestsAtOnce    = 60
-
-	maxGitLabAnswer = 64 << 20 // bytes
-)
+const maxGitLabAnswer = 64 << 20 // bytes
 
 // Tokens are the clients of GitLab, one for each token. Which of them speaks
 // about a project is said by the configuration: see [config.Config.TokenFor].
@@ -50,7 +42,7 @@ type audit func(token string, a rest.Attempt)
 
 func newTokens(c *config.Config, version string, tell audit) (*Tokens, error) {
 	t := &Tokens{c: c, byName: map[string]*speaker{}, bots: map[string][]int64{}}
-	limits := map[delivery.Secret]*rate.Limiter{}
+	budgets := map[delivery.Secret]*budget{}
 	var errs []error
 	for _, token := range c.Tokens {
 		i := slices.IndexFunc(c.Instances, func(i config.Instance) bool { return i.Name == token.Instance })
@@ -58,15 +50,15 @@ func newTokens(c *config.Config, version string, tell audit) (*Tokens, error) {
 			errs = append(errs, fmt.Errorf("token %s: instance %q is not configured", token.Name, token.Instance))
 			continue
 		}
-		limit := limits[token.Value]
-		if limit == nil {
-			limit = rate.NewLimiter(requestsPerSecond, requestsAtOnce)
-			limits[token.Value] = limit
+		b := budgets[token.Value]
+		if b == nil {
+			b = newBudget(time.Now)
+			budgets[token.Value] = b
 		}
 		s := &speaker{Token: token, url: strings.TrimRight(c.Instances[i].URL, "/"), gauge: &report.Gauge{}}
 		out, err := rest.New(rest.Config{
-			CAFile: c.Instances[i].CAFile, UserAgent: "remora/" + version, MaxBody: maxGitLabAnswer, Limit: limit.Wait,
-			Audit: func(a rest.Attempt) { s.gauge.Audit(a); tell(token.Name, a) },
+			CAFile: c.Instances[i].CAFile, UserAgent: "remora/" + version, MaxBody: maxGitLabAnswer, Limit: b.Wait,
+			Audit: func(a rest.Attempt) { b.learn(a); s.gauge.Audit(a); tell(token.Name, a) },
 		})
 		if err == nil {
 			s.gl, err = gitlab.New(gitlab.Config{URL: s.url, Token: token.Value}, out)
