@@ -28,3 +28,23 @@ func TestAnAgentThatIsAloneWaitsForNoLeaseOfADeadOne(t *testing.T) {
 		alone.settle(nil)
 	})
 }
+
+func TestAKeyWaitsLongerForAnAgentThatDiesOften(t *testing.T) {
+	t.Parallel()
+	storetest.Databases(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		b := newBench(t, s, work.Options{Lease: time.Hour})
+		b.put(work.Put{Key: "sync:a", Project: "p", Wanted: 1})
+		for death := range 4 {
+			if it := b.next(); it.Attempts != death+1 {
+				t.Errorf("attempt %d, want %d", it.Attempts, death+1)
+			}
+			b.clock.forward(time.Hour + time.Second) // nothing is heard of it again
+		}
+		b.settle(map[string]int{"later": 1})
+		b.none("it waits after four deaths")
+		b.clock.forward(10 * time.Second)
+		b.next().end <- work.Result{}
+		b.settle(nil)
+	})
+}

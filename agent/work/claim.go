@@ -17,6 +17,11 @@ const (
 	// for a claim whose end is not known would keep its keys until the lease ends.
 	claimPatience = 15 * time.Second
 
+	// deaths is how many agents a key may outlive and be ready at once; from then on
+	// each more makes it wait deathPause longer.
+	deaths     = 3
+	deathPause = 10 * time.Second
+
 	// promoteStep is how many keys become ready in one claim.
 	promoteStep = 1000
 )
@@ -34,10 +39,13 @@ const promoteSQL = `WITH due AS MATERIALIZED (
 ) UPDATE work SET state = 'ready' WHERE key IN (SELECT key FROM due)`
 
 // rescueSQL ends runs whose lease is over. Their attempts were counted when they
-// were claimed.
+// were claimed. An agent that dies often, for whatever reason, takes down what it
+// has in hand each time, so that after a few deaths a key waits longer and longer:
+// its attempts last until somebody has looked.
 const rescueSQL = `WITH lost AS MATERIALIZED (
   SELECT key FROM work WHERE state = 'running' AND lease < ? FOR UPDATE SKIP LOCKED
-) UPDATE work SET state = CASE WHEN attempts >= ? AND asked <= seen THEN 'dead' ELSE 'ready' END,
+) UPDATE work SET state = CASE WHEN attempts >= ? AND asked <= seen THEN 'dead' WHEN attempts > ? THEN 'later' ELSE 'ready' END,
+  not_before = CASE WHEN attempts > ? THEN CAST(? AS BIGINT) + (attempts - ?) * CAST(? AS BIGINT) ELSE not_before END,
   error = 'its agent stopped before it ended', lease = 0, owner = '', updated_at = ?
 WHERE key IN (SELECT key FROM lost) RETURNING ` + itemColumns + `, state`
 
@@ -129,7 +137,7 @@ func (q *Queue) refresh(tx *store.Tx, now time.Time) error {
 			abandoned = append(abandoned, it)
 		}
 		return err
-	}, rescueSQL, us, q.o.MaxAttempts, us)
+	}, rescueSQL, us, q.o.MaxAttempts, deaths, deaths, us, deaths, deathPause.Microseconds(), us)
 	if err != nil || q.o.Abandoned == nil {
 		return err
 	}
