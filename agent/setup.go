@@ -112,6 +112,7 @@ func (s *setup) build(at way) (delivery.Target, error) {
 	if who := s.tokens.byName[at.token]; who != nil {
 		c.Config.Mirror.ProjectToken = who.Value
 	}
+	c.Config.HTTP.Insist = true
 	made, err := target.Build(c.Config, rest.Config{CAFile: c.CAFile, UserAgent: "remora/" + s.version}, at.timeout, at.noWait)
 	if err != nil {
 		return nil, delivery.Permanent(fmt.Errorf("target %s: %w", at.name, err))

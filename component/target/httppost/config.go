@@ -25,6 +25,11 @@ type Config struct {
 	Failure   string          `env:"REMORA_HTTP_FAILURE" usage:"states that end badly, by comma, in any case; default: failure, failed, error, canceled, aborted, rejected, timeout and their like"`
 
 	NoWait bool // start, do not wait
+
+	// Insist has a call that may or may not have arrived made again, whatever its
+	// method. It is set by whoever delivers at least once; the Idempotency-Key
+	// tells the system that it is the same call.
+	Insist bool
 }
 
 // Enabled says whether the target is switched on.

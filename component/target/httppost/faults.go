@@ -101,10 +101,10 @@ func (r *run) statusFault(s *rest.StatusError, err error) error {
 	return delivery.Permanent(err)
 }
 
-// repeatable says whether the method allows to make the call again although the
-// first may have arrived.
+// repeatable says whether the call may be made again although the first may have
+// arrived.
 func (r *run) repeatable() bool {
-	return r.method == http.MethodGet || r.method == http.MethodPut || r.method == http.MethodDelete
+	return r.insist || r.method == http.MethodGet || r.method == http.MethodPut || r.method == http.MethodDelete
 }
 
 // refusedUnread says whether the status means that the call was not acted on. A

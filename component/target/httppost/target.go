@@ -18,6 +18,7 @@ type Target struct {
 	token  delivery.Secret
 	scrub  *delivery.Scrubber
 	noWait bool
+	insist bool
 	pace   pace
 }
 
@@ -35,7 +36,7 @@ func New(c Config, out *rest.Client) (*Target, error) {
 		return nil, err
 	}
 	return &Target{
-		settings: s, out: out, token: c.token(), scrub: delivery.NewScrubber(c.Secrets()...), noWait: c.NoWait,
+		settings: s, out: out, token: c.token(), scrub: delivery.NewScrubber(c.Secrets()...), noWait: c.NoWait, insist: c.Insist,
 		pace: pace{first: 50 * time.Millisecond, last: 2 * time.Second, grace: 5 * time.Second},
 	}, nil
 }

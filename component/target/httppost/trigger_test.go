@@ -152,6 +152,17 @@ func TestWhatIsSentAgain(t *testing.T) {
 	}
 }
 
+func TestWhoDeliversAtLeastOnceTriesAgain(t *testing.T) {
+	t.Parallel()
+	for name, h := range map[string]http.HandlerFunc{"502": answer(502, "", ""), "a bare 503": answer(503, "", ""), "a lost answer": drop} {
+		s := newSystem(t, nil, map[string]http.HandlerFunc{"/trigger": h})
+		_, err := target(t, httppost.Config{URL: s.URL + "/trigger", Insist: true}).Apply(t.Context(), event())
+		if got := delivery.StateOf(err); got != delivery.Retry || s.count("/trigger") != 1 {
+			t.Errorf("after %s: %s (%v) and %d calls, want retry and 1", name, got, err, s.count("/trigger"))
+		}
+	}
+}
+
 func TestTheWaitThatA503AsksForIsKnownToWhoeverTriesAgain(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, nil, map[string]http.HandlerFunc{"/trigger": func(w http.ResponseWriter, _ *http.Request) {
