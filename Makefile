@@ -10,7 +10,7 @@ LDFLAGS := -s -w
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## a real sync on loopback, and what a person sees of it
+demo: ## a real sync and a real agent on loopback, and what a person sees of them
 	@$(GO) run ./scripts/stand demo
 
 test: ## the tests

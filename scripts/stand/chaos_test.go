@@ -220,6 +220,7 @@ func (c *chaos) load(agent func() string) (end func()) {
 func (c *chaos) push(p gitlabtest.Project, agent string) bool {
 	before, key := c.head(p), uuid()
 	sha := c.gitlab.AddCommit(p.ID, gitlabtest.Commit{Parents: []string{before}, Branches: []string{"work"}, Paths: []string{key}}).SHA
+	c.gitlab.AddPipeline(p.ID, gitlabtest.Pipeline{SHA: sha, Ref: "work", UserID: c.author.ID})
 	c.mu.Lock()
 	c.heads[p.ID] = append(c.heads[p.ID], sha)
 	c.mu.Unlock()

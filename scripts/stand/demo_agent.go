@@ -116,6 +116,7 @@ func (d *agentDemo) looked(ctx context.Context) error {
 func (d *agentDemo) push(ctx context.Context, sha string) error {
 	p, before := d.scene.Project, d.head
 	d.gitlab.AddCommit(p.ID, gitlabtest.Commit{SHA: sha, Parents: []string{before}, Paths: []string{"flows/hello.yaml"}, Branches: []string{"feature"}})
+	d.gitlab.AddPipeline(p.ID, gitlabtest.Pipeline{SHA: sha, Ref: d.scene.Pipeline.Ref, Source: d.scene.Pipeline.Source, MergeRequest: d.scene.MergeRequest.IID, UserID: d.scene.Person.ID})
 	d.head = sha
 	status, took, err := push{instance: d.gitlab.URL, project: p.Path, projectID: p.ID, userID: d.scene.Person.ID, branch: "feature", before: before, after: sha, commits: 1}.send(ctx, d.agent.url)
 	if err != nil {

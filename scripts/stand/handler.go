@@ -75,7 +75,7 @@ func rows(ctx context.Context, dir, databaseURL string) (insert func(context.Con
 		closeDB()
 		return nil, nil, err
 	}
-	statement, err := db.PrepareContext(ctx, query)
+	statement, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it ends with the database
 	if err != nil {
 		closeDB()
 		return nil, nil, err
