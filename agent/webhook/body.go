@@ -35,6 +35,7 @@ func (c *call) takeRoom(ctx context.Context, size int64) error {
 // readBody reads the body into memory of its own size. It gives up when ctx ends
 // and when the body takes too long, so that slow senders do not keep the room.
 func (c *call) readBody(ctx context.Context, size int64) ([]byte, error) {
+	c.reading = true
 	from := time.Now()
 	connection := http.NewResponseController(c.w)
 	_ = connection.SetReadDeadline(from.Add(c.o.BodyTimeout)) // what has no deadline is a test

@@ -11,6 +11,8 @@
 //   - It decides nothing: a kind that nobody knows is stored and answered 2xx.
 //   - Memory is bounded by the bytes of the bodies in it. Who finds no room, or
 //     whose store is away, waits a few seconds and is then told to come back.
+//   - Who is refused gets the answer also when a large body is under way: what still
+//     comes is thrown away, within bounds, before the connection ends.
 //   - A body is read once into memory of its own size, scanned once and handed to
 //     the store as it came; of its values only a dozen are ever decoded.
 //   - What a body says of itself is not believed beyond what its sender proved: a

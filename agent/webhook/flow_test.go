@@ -216,7 +216,7 @@ func TestACallerThatLeavesWhileItWaits(t *testing.T) {
 }
 
 // dial opens a connection to a server of h and sends text.
-func dial(t *testing.T, h http.Handler, base context.Context, text string) net.Conn {
+func dial(base context.Context, t *testing.T, h http.Handler, text string) net.Conn {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
 	server.Config.BaseContext = func(net.Listener) context.Context { return base }
@@ -240,7 +240,7 @@ func slowPost(length int) string {
 func TestASlowBodyIsGivenUp(t *testing.T) {
 	t.Parallel()
 	h := newHook(t, webhook.Options{BodyTimeout: 20 * time.Millisecond})
-	conn := dial(t, h, t.Context(), slowPost(100))
+	conn := dial(t.Context(), t, h, slowPost(100))
 	answer, err := io.ReadAll(conn) // the connection is closed, too
 	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 408") {
 		t.Errorf("got %q, %v, want 408 and the end", answer, err)
@@ -252,10 +252,10 @@ func TestABodyIsNotWaitedForAfterTheEnd(t *testing.T) {
 	base, end := context.WithCancel(t.Context())
 	started := make(chan struct{})
 	h := newHook(t, webhook.Options{})
-	conn := dial(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	conn := dial(base, t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(started)
 		h.ServeHTTP(w, r)
-	}), base, slowPost(100))
+	}), slowPost(100))
 	<-started
 	end()
 	answer, err := io.ReadAll(conn)

@@ -109,12 +109,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // call is one request on its way.
 type call struct {
 	*handler
-	w      http.ResponseWriter
-	r      *http.Request
-	start  time.Time
-	waited time.Duration // for room
-	caller auth.Caller
-	seen   Observation
+	w       http.ResponseWriter
+	r       *http.Request
+	start   time.Time
+	waited  time.Duration // for room
+	reading bool          // of the body has begun
+	caller  auth.Caller
+	seen    Observation
 }
 
 // serve is the way in: each step ends the call or lets it go on.
@@ -218,6 +219,8 @@ func peer(r *http.Request) netip.Addr {
 
 // finish answers, counts and logs, each once.
 func (c *call) finish(a answer) {
+	lingers := c.lingers(a)
+	a.close = a.close || lingers
 	a.write(c.w, c.r.Method)
 	c.seen.Outcome, c.seen.Status, c.seen.Took = a.outcome, a.status, c.o.Now().Sub(c.start)
 	var refusal *auth.Refusal
@@ -226,6 +229,9 @@ func (c *call) finish(a answer) {
 	}
 	c.o.Observe(c.seen)
 	c.log(a)
+	if lingers {
+		c.linger()
+	}
 }
 
 func (c *call) log(a answer) {
