@@ -39,7 +39,7 @@ func vector(extra ...string) http.Header {
 
 func TestSignatures(t *testing.T) {
 	t.Parallel()
-	at := func(d time.Duration) time.Time { return vectorTime.Add(d) }
+	at := vectorTime.Add
 	both := vectorToken + "\n" + otherToken
 	other := sign(t, otherToken, vectorID, vectorTime, vectorBody)
 	for name, tc := range map[string]struct {

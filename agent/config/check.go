@@ -64,7 +64,7 @@ func (l *loader) instances() []Instance {
 			taken.take(path, d.Name)
 		}
 		d.URL = strings.TrimRight(strings.TrimSuffix(strings.TrimRight(d.URL, "/"), "/api/v4"), "/")
-		list = append(list, Instance{d.Name, d.URL, d.CAFile})
+		list = append(list, Instance(d))
 	}
 	return list
 }

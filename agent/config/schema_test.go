@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -226,8 +227,8 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-			fault, ok := e.(*config.Fault)
-			if !ok {
+			var fault *config.Fault
+			if !errors.As(e, &fault) {
 				t.Fatalf("%v is a %T", e, e)
 			}
 			checkPlace(t, fault)

@@ -41,11 +41,11 @@ const everyHour = 1<<24 - 1
 
 func (s Spec) nextInterval(t time.Time) time.Time {
 	since := t.Sub(monday)
-	n := since / s.every
+	n := int64(since / s.every)
 	if since < 0 && since%s.every != 0 {
 		n--
 	}
-	return monday.Add((n + 1) * s.every)
+	return monday.Add(time.Duration(n+1) * s.every)
 }
 
 // nextEveryHour looks from one change of the clock to the next: between two, the

@@ -85,10 +85,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	for {
 		var wait time.Duration
 		now := r.o.Now() // one for all that follows, or a slot could pass in between
-		if err := r.round(ctx, started, now); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		err := r.round(ctx, started, now)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
 			zerolog.Ctx(ctx).Error().Err(err).Msg("schedule not fired")
 			wait, pause = pause, min(2*pause, longestPause)
 		} else {
