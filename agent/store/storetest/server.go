@@ -50,7 +50,7 @@ func NewServer(t testing.TB) *Server {
 	t.Helper()
 	s, err := startServer()
 	if err != nil {
-		t.Skipf("no PostgreSQL for this test: %v", err)
+		absent(t, err)
 	}
 	t.Cleanup(func() { _ = s.commands.Close() })
 	return s

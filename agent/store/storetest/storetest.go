@@ -3,8 +3,8 @@
 // PostgreSQL is a private cluster that a test binary starts when it first needs
 // one, from initdb and postgres of the machine, as another user where the tests
 // run as root; or the server of REMORA_TEST_POSTGRES_URL, whose user may create
-// databases. Where there is neither, the test is skipped and says so. Each test
-// has a database of its own.
+// databases. Where there is neither, the test is skipped and says so, or fails if
+// REMORA_TEST_REQUIRE_POSTGRES is set. Each test has a database of its own.
 package storetest
 
 import (
@@ -63,9 +63,19 @@ func Postgres(t testing.TB) store.Config {
 	t.Helper()
 	s, err := sharedServer()
 	if err != nil {
-		t.Skipf("no PostgreSQL for this test: %v", err)
+		absent(t, err)
 	}
 	return s.Config(t)
+}
+
+// absent skips a test for want of a PostgreSQL; or fails it, where the machine is
+// meant to have one.
+func absent(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("REMORA_TEST_REQUIRE_POSTGRES") != "" {
+		t.Fatalf("no PostgreSQL for this test, and REMORA_TEST_REQUIRE_POSTGRES is set: %v", err)
+	}
+	t.Skipf("no PostgreSQL for this test: %v", err)
 }
 
 // sharedServer is the server that all tests of the binary use. It is kept here
