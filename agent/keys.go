@@ -15,6 +15,10 @@ const (
 	kindSchedule = "schedule" // schedule:<name>
 )
 
+// syncPool is the pool of a target's deliveries: one that hangs has workers of its
+// own, and holds up neither another target nor the reports.
+func syncPool(target string) string { return kindSync + ":" + target }
+
 // projectOf is the project's part of a key of kind sync, "<host>/<id>", or the
 // path in small letters where the id is not known.
 func projectOf(syncKey string) string {

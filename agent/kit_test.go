@@ -137,6 +137,7 @@ type stage struct {
 	yaml   string // more of the configuration
 	route  string // more of the route
 	target string // more of the target
+	slow   *place // another target, of the projects slow/**
 	url    string // of the running agent
 	events int
 	name   string      // of the target
@@ -155,15 +156,20 @@ func newStage(t *testing.T, db store.Config) *stage {
 // config is remora.yaml.
 func (s *stage) config() string {
 	name := cmp.Or(s.name, "site")
+	targets, routes := "", ""
+	if s.slow != nil {
+		targets = fmt.Sprintf(", {name: slow, kind: http, url: %q}", s.slow.URL)
+		routes = ", {name: slow, projects: ['slow/**'], sync: [slow], timeout: 30s}"
+	}
 	return fmt.Sprintf(`
 gitlab: [{url: %q}]
 tokens: [{name: bot, token: %q}]
-targets: [{name: %s, kind: http, url: %q%s}]
-routes: [{name: all, sync: [%s], timeout: 30s%s}]
+targets: [{name: %s, kind: http, url: %q%s}%s]
+routes: [{name: all, sync: [%s], timeout: 30s%s}%s]
 webhook: {secret: %q%s}
 listen: 127.0.0.1:0
 shutdown_timeout: 5s
-%s`, s.git.URL, s.scene.Token, name, s.place.URL, s.target, name, s.route, hookSecret, s.hooks, s.yaml)
+%s`, s.git.URL, s.scene.Token, name, s.place.URL, s.target, targets, name, s.route, routes, hookSecret, s.hooks, s.yaml)
 }
 
 func (s *stage) parse() *config.Config {

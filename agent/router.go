@@ -167,7 +167,7 @@ func (a *Agent) keep(ctx context.Context, decisions []decision) error {
 				if err := addDelivery(tx, d.event, w); err != nil {
 					return err
 				}
-				puts = append(puts, work.Put{Key: w.Key, Project: w.Project, Wanted: d.event.ID, Debounce: a.o.debounce})
+				puts = append(puts, work.Put{Key: w.Key, Pool: syncPool(w.Target), Project: w.Project, Wanted: d.event.ID, Debounce: a.o.debounce})
 			}
 		}
 		slices.SortFunc(puts, func(a, b work.Put) int { return strings.Compare(a.Key, b.Key) })

@@ -189,7 +189,7 @@ func (e *expansion) put(ctx context.Context, works []route.Work) error {
 				if err := addDelivery(tx, store.Event{ID: e.event}, w); err != nil {
 					return err
 				}
-				if err := e.a.queue.Put(tx, work.Put{Key: w.Key, Project: w.Project, Wanted: e.event}); err != nil {
+				if err := e.a.queue.Put(tx, work.Put{Key: w.Key, Pool: syncPool(w.Target), Project: w.Project, Wanted: e.event}); err != nil {
 					return err
 				}
 			}

@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -26,12 +27,11 @@ const (
 	promoteStep = 1000
 )
 
-const itemColumns = "key, project, lane, wanted, done, attempts, fence"
+const itemColumns = "key, pool, project, lane, wanted, done, attempts, fence"
 
-// peekSQL says whether there is anything to claim, without asking for a lock: a
-// ready key, when the next key is due, and when the next lease ends.
-const peekSQL = `SELECT (SELECT count(*) FROM (SELECT 1 FROM work WHERE state = 'ready' LIMIT 1) AS due),
-  (SELECT COALESCE(min(not_before), 0) FROM work WHERE state = 'later'),
+// peekSQL says, without asking for a lock, when the next key is due and when the
+// next lease ends.
+const peekSQL = `SELECT (SELECT COALESCE(min(not_before), 0) FROM work WHERE state = 'later'),
   (SELECT COALESCE(min(lease), 0) FROM work WHERE state = 'running')`
 
 const promoteSQL = `WITH due AS MATERIALIZED (
@@ -49,16 +49,23 @@ const rescueSQL = `WITH lost AS MATERIALIZED (
   error = 'its agent stopped before it ended', lease = 0, owner = '', updated_at = ?
 WHERE key IN (SELECT key FROM lost) RETURNING ` + itemColumns + `, state`
 
-// lanesSQL steps from ready lane to ready lane along the index, so its cost is
-// that of the lanes it looks at and not of the keys that wait.
-const lanesSQL = `WITH RECURSIVE lanes (lane, n) AS (
-  SELECT (SELECT min(f.lane) FROM work f WHERE f.state = 'ready' AND f.lane > ?), 1
+// poolsSQL steps from pool to pool that has a ready key, along the index.
+const poolsSQL = `WITH RECURSIVE pools (pool) AS (
+  SELECT min(f.pool) FROM work f WHERE f.state = 'ready'
   UNION ALL
-  SELECT (SELECT min(f.lane) FROM work f WHERE f.state = 'ready' AND f.lane > lanes.lane), n + 1
+  SELECT (SELECT min(f.pool) FROM work f WHERE f.state = 'ready' AND f.pool > pools.pool) FROM pools WHERE pool IS NOT NULL
+) SELECT pool FROM pools WHERE pool IS NOT NULL`
+
+// lanesSQL steps from ready lane to ready lane of one pool along the index, so
+// its cost is that of the lanes it looks at and not of the keys that wait.
+const lanesSQL = `WITH RECURSIVE lanes (lane, n) AS (
+  SELECT (SELECT min(f.lane) FROM work f WHERE f.state = 'ready' AND f.pool = ? AND f.lane > ?), 1
+  UNION ALL
+  SELECT (SELECT min(f.lane) FROM work f WHERE f.state = 'ready' AND f.pool = ? AND f.lane > lanes.lane), n + 1
   FROM lanes WHERE lane IS NOT NULL AND n < ?
 )`
 
-// claimSQL takes the oldest keys of lanes that have room, a first of each lane
+// claimSQL takes the oldest keys of one pool, of lanes that have room, a first of each lane
 // before a second of any.
 const claimSQL = lanesSQL + `, room AS MATERIALIZED (
   SELECT lane, n, ? - (SELECT count(*) FROM work r WHERE r.state = 'running' AND r.lane = lanes.lane) AS free
@@ -73,7 +80,7 @@ WHERE key IN (SELECT key FROM picked) RETURNING ` + itemColumns
 
 // The first keys of each lane, as the two databases can be asked for them.
 const (
-	firstKeys     = "SELECT c.key, c.first_at FROM work c WHERE c.state = 'ready' AND c.lane = room.lane ORDER BY c.first_at, c.key LIMIT ?"
+	firstKeys     = "SELECT c.key, c.first_at FROM work c WHERE c.state = 'ready' AND c.pool = ? AND c.lane = room.lane ORDER BY c.first_at, c.key LIMIT ?"
 	firstPostgres = "CROSS JOIN LATERAL (" + firstKeys + " FOR UPDATE SKIP LOCKED) AS w"
 	firstSQLite   = "JOIN work w ON w.key IN (SELECT key FROM (" + firstKeys + "))"
 )
@@ -82,9 +89,9 @@ const (
 // there may be more behind it.
 const positionSQL = lanesSQL + ` SELECT lane FROM lanes WHERE n = ? AND lane IS NOT NULL`
 
-// claim takes up to want keys for this agent. When it takes none, wait says when
-// to look again at the latest.
-func (q *Queue) claim(ctx context.Context, want int) (items []Item, wait time.Duration, err error) {
+// claim takes what the pools of this agent have room for. When it takes none, wait
+// says when to look again at the latest.
+func (q *Queue) claim(ctx context.Context) (items []Item, wait time.Duration, err error) {
 	now := q.o.Now()
 	some, wait, err := q.peek(ctx, now)
 	if err != nil || !some {
@@ -92,28 +99,48 @@ func (q *Queue) claim(ctx context.Context, want int) (items []Item, wait time.Du
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimPatience)
 	defer cancel()
-	var cursor string
+	cursor := map[string]string{}
 	err = q.store.Write(ctx, func(tx *store.Tx) (err error) {
+		items = nil
 		if err := tx.Serialize(claimLock); err != nil {
 			return err
 		}
 		if err := q.refresh(tx, now); err != nil {
 			return err
 		}
-		items, cursor, err = q.take(tx, want, now)
-		return err
+		pools, err := q.pools(tx.Query)
+		if err != nil {
+			return err
+		}
+		for i := range pools { // a lane that has keys of several pools serves them in turn
+			pool := pools[(i+q.turn)%len(pools)]
+			got, last, err := q.take(tx, pool, q.room(pool), now)
+			if err != nil {
+				return err
+			}
+			items, cursor[pool] = append(items, got...), last
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, q.o.Poll, fmt.Errorf("claim work: %w", err)
 	}
-	q.cursor = cursor
+	q.turn++
+	maps.Copy(q.cursor, cursor)
 	return items, q.o.Poll, nil
 }
 
 func (q *Queue) peek(ctx context.Context, now time.Time) (some bool, wait time.Duration, err error) {
-	var ready int
 	var due, lease int64
-	if err := q.store.Query(ctx, func(r store.Row) error { return r.Scan(&ready, &due, &lease) }, peekSQL); err != nil {
+	query := func(scan func(store.Row) error, text string, args ...any) error {
+		return q.store.Query(ctx, scan, text, args...)
+	}
+	err = query(func(r store.Row) error { return r.Scan(&due, &lease) }, peekSQL)
+	var pools []string
+	if err == nil {
+		pools, err = q.pools(query)
+	}
+	if err != nil {
 		return false, q.o.Poll, fmt.Errorf("look for work: %w", err)
 	}
 	us := now.UnixMicro()
@@ -121,7 +148,27 @@ func (q *Queue) peek(ctx context.Context, now time.Time) (some bool, wait time.D
 	if due != 0 {
 		wait = min(wait, max(time.Duration(due-us)*time.Microsecond, time.Millisecond))
 	}
-	return ready > 0 || due != 0 && due <= us || lease != 0 && lease < us, wait, nil
+	return len(pools) > 0 || due != 0 && due <= us || lease != 0 && lease < us, wait, nil
+}
+
+// pools are those that have a ready key and room for it.
+func (q *Queue) pools(query func(func(store.Row) error, string, ...any) error) (pools []string, err error) {
+	err = query(func(r store.Row) error {
+		var pool string
+		err := r.Scan(&pool)
+		if q.room(pool) > 0 {
+			pools = append(pools, pool)
+		}
+		return err
+	}, poolsSQL)
+	return pools, err
+}
+
+// room is how many more runs a pool may have in this agent.
+func (q *Queue) room(pool string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.o.Workers - q.busy[pool]
 }
 
 // refresh makes ready what is due and what has lost its agent.
@@ -149,14 +196,15 @@ func (q *Queue) refresh(tx *store.Tx, now time.Time) error {
 	return nil
 }
 
-// take claims from the lanes behind the one that was served last, then from the
-// first up to that one.
-func (q *Queue) take(tx *store.Tx, want int, now time.Time) (items []Item, cursor string, err error) {
-	cursor = q.cursor
-	from, wrapped := q.cursor, q.cursor == ""
+// take claims up to want keys of a pool from the lanes behind the one that was
+// served last, then from the first up to that one.
+func (q *Queue) take(tx *store.Tx, pool string, want int, now time.Time) (items []Item, cursor string, err error) {
+	began := q.cursor[pool]
+	cursor = began
+	from, wrapped := began, began == ""
 	for {
 		lanes := want - len(items) + 16
-		got, last, err := q.takeFrom(tx, from, lanes, want-len(items), now)
+		got, last, err := q.takeFrom(tx, pool, from, lanes, want-len(items), now)
 		if err != nil {
 			return nil, "", err
 		}
@@ -168,11 +216,11 @@ func (q *Queue) take(tx *store.Tx, want int, now time.Time) (items []Item, curso
 			return items, cursor, nil
 		}
 		next := ""
-		if err := tx.Query(func(r store.Row) error { return r.Scan(&next) }, positionSQL, from, lanes, lanes); err != nil {
+		if err := tx.Query(func(r store.Row) error { return r.Scan(&next) }, positionSQL, pool, from, pool, lanes, lanes); err != nil {
 			return nil, "", err
 		}
 		switch {
-		case next == "" && wrapped, wrapped && from < q.cursor && next > q.cursor:
+		case next == "" && wrapped, wrapped && from < began && next > began:
 			return items, cursor, nil
 		case next == "":
 			from, wrapped = "", true
@@ -182,8 +230,8 @@ func (q *Queue) take(tx *store.Tx, want int, now time.Time) (items []Item, curso
 	}
 }
 
-// takeFrom claims up to want keys from the lanes behind after.
-func (q *Queue) takeFrom(tx *store.Tx, after string, lanes, want int, now time.Time) (items []Item, last string, err error) {
+// takeFrom claims up to want keys of a pool from the lanes behind after.
+func (q *Queue) takeFrom(tx *store.Tx, pool, after string, lanes, want int, now time.Time) (items []Item, last string, err error) {
 	first := firstSQLite
 	if tx.Postgres() {
 		first = firstPostgres
@@ -193,14 +241,14 @@ func (q *Queue) takeFrom(tx *store.Tx, after string, lanes, want int, now time.T
 		items = append(items, it)
 		last = max(last, lane)
 		return err
-	}, fmt.Sprintf(claimSQL, first), after, lanes, q.o.PerProject, min(q.o.PerProject, want), want, q.owner, now.Add(q.o.Lease).UnixMicro(), now.UnixMicro())
+	}, fmt.Sprintf(claimSQL, first), pool, after, pool, lanes, q.o.PerProject, pool, min(q.o.PerProject, want), want, q.owner, now.Add(q.o.Lease).UnixMicro(), now.UnixMicro())
 	return items, last, err
 }
 
 // scanItem reads itemColumns, and the state where it is asked for. It returns the
 // state then, and the lane else.
 func (q *Queue) scanItem(r store.Row, state bool) (it Item, text string, err error) {
-	dest := []any{&it.Key, &it.Project, &text, &it.Wanted, &it.Taken, &it.Attempts, &it.Fence}
+	dest := []any{&it.Key, &it.Pool, &it.Project, &text, &it.Wanted, &it.Taken, &it.Attempts, &it.Fence}
 	if state {
 		dest = append(dest, &text)
 	}

@@ -20,6 +20,8 @@
 //   - A lane is the first part of a key and a project. At most PerProject keys of
 //     a lane run at a time over all agents, lanes take turns, and within a lane
 //     the oldest goes first. Reports never wait for deliveries of their project.
+//   - A pool is what may be slow: a target, or GitLab for the reports. Each pool has
+//     Workers of its own in every agent, so that what hangs holds up nothing else.
 //   - A run has a lease and a fence. An agent that lost the lease cannot write
 //     the outcome: [Result].Finish is part of the transaction that checks it.
 //   - A run counts as an attempt from its claim on, so that work which kills its

@@ -6,7 +6,7 @@ import "fmt"
 // the table.
 func ClaimStatements() map[string]string {
 	return map[string]string{
-		"peek": peekSQL, "promote": promoteSQL, "rescue": rescueSQL, "position": positionSQL,
+		"peek": peekSQL, "pools": poolsSQL, "promote": promoteSQL, "rescue": rescueSQL, "position": positionSQL,
 		"claim": fmt.Sprintf(claimSQL, firstSQLite),
 	}
 }

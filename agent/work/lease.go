@@ -26,6 +26,7 @@ func (q *Queue) hold(ctx context.Context, it Item) *hold {
 	defer q.mu.Unlock()
 	h.until = q.o.Now().Add(q.o.Lease)
 	q.held[it.Key] = h
+	q.busy[it.Pool]++
 	return h
 }
 
@@ -33,6 +34,9 @@ func (q *Queue) drop(h *hold) {
 	h.cancel(nil)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.busy[h.item.Pool]--; q.busy[h.item.Pool] == 0 {
+		delete(q.busy, h.item.Pool)
+	}
 	if q.held[h.item.Key] == h {
 		delete(q.held, h.item.Key)
 	}

@@ -16,6 +16,7 @@ import (
 // Item is one run of one key.
 type Item struct {
 	Key      string
+	Pool     string
 	Project  string
 	Wanted   int64 // the newest event asked for; what this run is about, see Take
 	Taken    int64 // the newest event of the last run that ended well
@@ -27,6 +28,7 @@ type Item struct {
 // Put asks for a key.
 type Put struct {
 	Key     string // kind:rest
+	Pool    string // whose workers run it; default: those of the kind
 	Project string // path; a key of no project leaves it empty
 	Wanted  int64  // id of the event, 0 if there is none
 
@@ -43,7 +45,7 @@ type Put struct {
 // Options of a queue. What is zero has the default.
 type Options struct {
 	PerProject  int           // runs at a time per lane, over all agents: 10
-	Workers     int           // runs at a time in this agent: 64
+	Workers     int           // runs at a time of each pool, in this agent: 64
 	Lease       time.Duration // how long a run outlives its agent: 1 minute
 	Poll        time.Duration // how often to look without being kicked: 500 ms
 	Drain       time.Duration // what work in hand gets after the end: 20 s
@@ -69,10 +71,12 @@ type Queue struct {
 	owner string
 	kick  chan struct{}
 
-	cursor string // the lane that was served last; the claimer's own
+	cursor map[string]string // the lane that was served last, by pool; the claimer's own
+	turn   int               // of the pools; the claimer's own
 
 	mu   sync.Mutex
 	held map[string]*hold // runs of this agent, by key
+	busy map[string]int   // how many, by pool
 }
 
 // channel is where agents that share a PostgreSQL wake each other.
@@ -94,7 +98,8 @@ func New(s *store.Store, o Options) *Queue {
 	if o.Replica == "" {
 		o.Replica, _ = os.Hostname() // a name is a help, not a need
 	}
-	return &Queue{store: s, o: o, owner: o.Replica + " " + rand.Text(), kick: make(chan struct{}, 1), held: map[string]*hold{}}
+	return &Queue{store: s, o: o, owner: o.Replica + " " + rand.Text(), kick: make(chan struct{}, 1),
+		cursor: map[string]string{}, held: map[string]*hold{}, busy: map[string]int{}}
 }
 
 // Kick has the queue look for work now. It never blocks.
@@ -130,7 +135,7 @@ func (q *Queue) Put(tx *store.Tx, p Put) error {
 		state = "later"
 	}
 	us := now.UnixMicro()
-	args := []any{p.Key, kind + " " + p.Project, p.Project, p.Wanted, state, due.UnixMicro(), us, us, us}
+	args := []any{p.Key, cmp.Or(p.Pool, kind), kind + " " + p.Project, p.Project, p.Wanted, state, due.UnixMicro(), us, us, us}
 	for range strings.Count(query, waitMark) {
 		args = append(args, wait.Microseconds())
 	}
@@ -154,9 +159,10 @@ const (
 	putAt        = putHead + dueAt + putState + dueAt + putTail
 	putDebounced = putHead + dueDebounce + putState + dueDebounce + putTail
 
-	putHead = `INSERT INTO work (key, lane, project, wanted, taken, done, asked, seen, state, not_before, held, first_at, lease, owner, fence, attempts, error, updated_at)
-VALUES (?, ?, ?, ?, 0, 0, 1, 0, ?, ?, 0, ?, 0, '', ?, 0, '', ?)
+	putHead = `INSERT INTO work (key, pool, lane, project, wanted, taken, done, asked, seen, state, not_before, held, first_at, lease, owner, fence, attempts, error, updated_at)
+VALUES (?, ?, ?, ?, ?, 0, 0, 1, 0, ?, ?, 0, ?, 0, '', ?, 0, '', ?)
 ON CONFLICT (key) DO UPDATE SET
+  pool = excluded.pool,
   wanted = GREATEST(work.wanted, excluded.wanted),
   asked = work.asked + 1,
   first_at = ` + firstAsked + `,

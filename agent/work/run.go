@@ -52,12 +52,12 @@ func (q *Queue) Run(ctx context.Context, handle func(ctx context.Context, it Ite
 		}
 	}
 
-	q.loop(ctx, func(it Item, freed chan<- struct{}) {
+	q.loop(ctx, func(it Item) {
 		h := q.hold(inHand, it)
 		runs.Go(func() {
 			q.perform(h, handle)
 			q.drop(h)
-			freed <- struct{}{}
+			q.Kick() // there is room
 		})
 	})
 
@@ -77,39 +77,30 @@ func (q *Queue) inherit(ctx context.Context) error {
 	})
 }
 
-// loop claims as long as ctx lasts, and never more than there are workers.
-func (q *Queue) loop(ctx context.Context, start func(Item, chan<- struct{})) {
-	free, freed := q.o.Workers, make(chan struct{}, q.o.Workers)
+// loop claims as long as ctx lasts.
+func (q *Queue) loop(ctx context.Context, start func(Item)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		wait := q.o.Poll
-		if free > 0 {
-			items, pause, err := q.claim(ctx, free)
-			if err != nil && ctx.Err() == nil {
-				zerolog.Ctx(ctx).Error().Err(err).Msg("claim failed")
-			}
-			if ctx.Err() != nil {
-				q.giveBack(ctx, items)
-				return
-			}
-			for _, it := range items {
-				start(it, freed)
-			}
-			if free -= len(items); len(items) > 0 && free > 0 {
-				continue // there may be more
-			}
-			wait = pause
+		items, wait, err := q.claim(ctx)
+		if err != nil && ctx.Err() == nil {
+			zerolog.Ctx(ctx).Error().Err(err).Msg("claim failed")
+		}
+		if ctx.Err() != nil {
+			q.giveBack(ctx, items)
+			return
+		}
+		for _, it := range items {
+			start(it)
+		}
+		if len(items) > 0 {
+			continue // there may be more
 		}
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-q.kick:
-		case <-freed:
-			for free++; len(freed) > 0; free++ {
-				<-freed
-			}
 		}
 	}
 }
