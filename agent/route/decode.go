@@ -21,7 +21,7 @@ var errNoObject = errors.New("no JSON object")
 // https://docs.gitlab.com/user/project/integrations/webhook_events/
 func Decode(kind string, body []byte) (Fact, error) {
 	var e envelope
-	if err := read(body, &e); err != nil {
+	if err := read(lean(body, "commits"), &e); err != nil {
 		return Fact{}, fmt.Errorf("read event: %w", err)
 	}
 	f := Fact{Kind: firstOf(e.ObjectKind, e.EventName, kind), UserID: firstID(e.User.ID, e.UserID)}
