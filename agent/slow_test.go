@@ -25,6 +25,7 @@ func TestNobodyWaitsForAnothersSlowTarget(t *testing.T) {
 		s.git.AddProject(gitlabtest.Project{ID: id, Path: fmt.Sprintf("slow/%03d", i)})
 		s.git.AddMember(id, s.scene.Bot.ID, gitlabtest.Developer)
 		shas[i] = s.git.AddCommit(id, gitlabtest.Commit{Branches: []string{"feature"}}).SHA
+		s.git.AddPipeline(id, gitlabtest.Pipeline{SHA: shas[i], Ref: "feature"})
 		body := s.push("", shas[i])
 		project := s.project()
 		project["id"], project["path_with_namespace"], project["web_url"] = id, fmt.Sprintf("slow/%03d", i), fmt.Sprintf("%s/slow/%03d", s.git.URL, i)

@@ -207,10 +207,12 @@ func (s *Store) ended(entries []*entry, err error) {
 		default:
 			stored++
 		}
+	}
+	s.counts.events.Add(int64(stored)) // before those who wait are told: they may ask for it
+	for _, a := range entries {
 		close(a.done)
 	}
 	if stored > 0 {
-		s.counts.events.Add(int64(stored))
 		s.wake()
 	}
 }
