@@ -219,7 +219,7 @@ func (l *loader) routes() []Route {
 		}
 		l.doc.Routes[i].Name = r.Name
 		taken.take(path, r.Name)
-		if len(d.Sync) == 0 {
+		if len(d.Sync) == 0 && l.file != "" { // else no target was named, which is told
 			l.fault(join(path, "sync"), "empty; name at least one target")
 		}
 		l.checkSync(path, d.Sync)

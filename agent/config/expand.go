@@ -104,16 +104,24 @@ func holdsReference(text string) bool {
 }
 
 // hasPassword says whether a URL holds one.
-func hasPassword(text string) bool { return password(text) != "" }
+func hasPassword(text string) bool { return len(passwords(text)) > 0 }
 
-// password is the one in a URL's user part or query.
-func password(text string) string {
+// passwords are those in a URL's user part and query.
+func passwords(text string) []delivery.Secret {
 	u, err := url.Parse(text)
 	if err != nil {
-		return ""
+		return nil
 	}
 	word, _ := u.User.Password()
-	return firstOf(word, u.Query().Get("password"))
+	all := []delivery.Secret{delivery.Secret(word)}
+	for name, values := range u.Query() {
+		if strings.HasSuffix(strings.ToLower(name), "password") { // also sslpassword, of the client's key
+			for _, value := range values {
+				all = append(all, delivery.Secret(value))
+			}
+		}
+	}
+	return slices.DeleteFunc(all, delivery.Secret.Empty)
 }
 
 // secretFile reads the value at path from the file that n names.

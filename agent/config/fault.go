@@ -87,8 +87,9 @@ func (l *loader) isBad(path string) bool {
 func parent(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
 
 func (l *loader) warn(path, format string, args ...any) {
-	if len(l.warnings) < maxFaults && !l.isBad(path) {
-		l.warnings = append(l.warnings, Warning{Fault{l.origin(path), path, fmt.Sprintf(format, args...)}})
+	w := Warning{Fault{l.origin(path), path, fmt.Sprintf(format, args...)}}
+	if len(l.warnings) < maxFaults && !l.isBad(path) && !slices.Contains(l.warnings, w) {
+		l.warnings = append(l.warnings, w)
 	}
 }
 

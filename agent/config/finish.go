@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"net"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -42,13 +43,17 @@ func (l *loader) finish() (*Config, []Warning, error) {
 	if err != nil {
 		return nil, l.warnings, err
 	}
+	if file, err := c.Store.File(); err == nil && file != "" {
+		l.doc.DataDir = filepath.Dir(file) // shown also where it is the default
+	}
 	c.settings = l.settings(l.scrubber(c))
 	return c, l.warnings, nil
 }
 
 // LoadStore reads of a file, and of env over it, only where the store is, for
 // commands that need nothing else: what else is wrong, or asks for variables
-// that are not there, does not matter. Without a file env says it alone.
+// that are not there, does not matter; nor does the key, which reads no event.
+// Without a file env says it alone.
 func LoadStore(ctx context.Context, file string, env envconfig.Lookuper) (store.Config, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Config{}, err
@@ -61,7 +66,7 @@ func LoadStore(ctx context.Context, file string, env envconfig.Lookuper) (store.
 	c := l.store()
 	l.faults = slices.DeleteFunc(l.faults, func(f *Fault) bool {
 		top, _, _ := strings.Cut(f.Key, ".")
-		return top != "" && top != "database" && top != "data_dir" && top != "retention"
+		return f.Key == "database.encryption_key" || top != "" && top != "database" && top != "data_dir" && top != "retention"
 	})
 	return c, l.err()
 }
@@ -193,7 +198,7 @@ func (l *loader) checkUse() {
 // scrubber takes secrets out of values that are shown. It does not know the
 // values of all headers, as allSecrets does: some are ordinary words.
 func (l *loader) scrubber(c *Config) *delivery.Scrubber {
-	all := append(slices.Clone(l.secrets), delivery.Secret(password(c.Store.URL)))
+	all := slices.Concat(l.secrets, passwords(c.Store.URL))
 	for _, t := range c.Targets {
 		t.Config.HTTP.Headers = ""
 		all = append(all, t.Config.Secrets()...)
@@ -207,7 +212,7 @@ func (l *loader) allSecrets(c *Config) []delivery.Secret {
 	for _, t := range c.Targets {
 		all = append(all, t.Config.Secrets()...)
 	}
-	all = append(all, delivery.Secret(password(c.Store.URL)))
+	all = append(all, passwords(c.Store.URL)...)
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), delivery.Secret.Empty)
 }

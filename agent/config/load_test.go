@@ -1,8 +1,10 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,5 +216,57 @@ func TestOnlyTheStore(t *testing.T) {
 	got, err := config.LoadStore(t.Context(), "", envconfig.MapLookuper(map[string]string{"REMORA_DATA_DIR": "/x"}))
 	if diff := cmp.Diff(store.Config{Dir: "/x", Retention: "P30D"}, got, same); err != nil || diff != "" {
 		t.Errorf("error %v; want -, got +:\n%s", err, diff)
+	}
+}
+
+func TestTheStoreNeedsNoKeyAndHasItsAddressFromAFile(t *testing.T) {
+	t.Parallel()
+	address := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(address, []byte("postgres://db.example.com/remora\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.LoadStore(t.Context(), "", envconfig.MapLookuper(map[string]string{
+		"REMORA_DATABASE_URL_FILE": address, "REMORA_ENCRYPTION_KEY_FILE": "/nowhere", "REMORA_RETENTION": "",
+	}))
+	if diff := cmp.Diff(store.Config{URL: "postgres://db.example.com/remora", Retention: "P30D"}, got, same); err != nil || diff != "" {
+		t.Errorf("error %v; want -, got +:\n%s", err, diff)
+	}
+}
+
+func TestPasswordsOfTheDatabaseAreNotShown(t *testing.T) {
+	t.Parallel()
+	const head = "targets: [{kind: http, url: https://x.example}]\nroutes: [{sync: http}]\ndatabase: {url: "
+	for _, address := range []string{
+		"postgres://u:canary-1@db/x", "postgres://u@db/x?password=canary-1", "postgres://u:canary-1@db/x?sslmode=require&sslpassword=canary-2", "postgres:///x?host=/run&SSLPassword=canary-1",
+	} {
+		c, warnings, err := parse(head+"'"+address+"'}\n", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range c.Settings() {
+			if strings.Contains(fmt.Sprint(s.Value), "canary") {
+				t.Errorf("%s is shown: %v", s.Key, s.Value)
+			}
+		}
+		if !strings.Contains(lines(warnings), "database.url: a secret in the file itself") {
+			t.Errorf("%s: no warning: %s", address, lines(warnings))
+		}
+		for _, want := range []string{"canary-1", "canary-2"} {
+			if strings.Contains(address, want) && !slices.ContainsFunc(c.Secrets(), func(s delivery.Secret) bool { return s.Reveal() == want }) {
+				t.Errorf("%s is not known as a secret", want)
+			}
+		}
+	}
+}
+
+func TestTheFolderInForceIsShown(t *testing.T) {
+	t.Parallel()
+	c, _, err := parse("targets: [{kind: http, url: https://x.example}]\nroutes: [{sync: http}]\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(c.Settings(), func(s config.Setting) bool { return s.Key == "data_dir" })
+	if i < 0 || !strings.HasSuffix(fmt.Sprint(c.Settings()[i].Value), "remora") || c.Settings()[i].Origin.String() != "default" || c.Store.Dir != "" {
+		t.Errorf("got %v, want the default folder shown, and left to the store", c.Settings())
 	}
 }

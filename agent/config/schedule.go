@@ -43,15 +43,20 @@ func (l *loader) checkWhen(path string, c schedule.Config) {
 			return
 		}
 	}
+	if c.Cron != "" && c.Every != "" {
+		l.fault(join(path, "every"), "cron is set too; set one of them")
+		c.Every = ""
+	}
 	_, err := c.Spec()
+	if err != nil && strings.HasPrefix(err.Error(), "zone ") {
+		l.fault(join(path, "zone"), "%s", strings.TrimPrefix(err.Error(), "zone "))
+		c.Zone = ""
+		_, err = c.Spec()
+	}
 	switch {
 	case err == nil && c.Zone != "" && c.Cron == "":
 		l.fault(join(path, "zone"), "means something with cron only; take it out")
 	case err == nil:
-	case c.Cron != "" && c.Every != "":
-		l.fault(join(path, "every"), "cron is set too; set one of them")
-	case strings.HasPrefix(err.Error(), "zone "):
-		l.fault(join(path, "zone"), "%s", strings.TrimPrefix(err.Error(), "zone "))
 	case c.Every != "":
 		l.fault(join(path, "every"), "%s", strings.TrimPrefix(err.Error(), "every "))
 	default:
