@@ -50,10 +50,7 @@ func (p *program) agent(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	file := c.String("config")
-	if file == "" {
-		file, _ = p.env.Lookup("REMORA_CONFIG")
-	}
+	file := p.configFile(c)
 	read := func(ctx context.Context) (*config.Config, []config.Warning, error) {
 		return config.Load(ctx, file, p.env)
 	}

@@ -23,7 +23,7 @@ func (p *program) configCommand() *cli.Command {
 
 func configFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "config", Usage: "configuration file of the agent; without it the environment alone says all"},
+		&cli.StringFlag{Name: "config", Usage: "configuration file of the agent; without it the variables are all ($REMORA_CONFIG)"},
 		&cli.StringFlag{Name: "output", Usage: "table or json ($REMORA_OUTPUT)", DefaultText: "table"},
 	}
 }
@@ -114,7 +114,7 @@ func (p *program) readConfig(c *cli.Context) (*config.Config, []config.Warning, 
 	if err := errors.Join(noArguments(c), p.format(c)); err != nil {
 		return nil, nil, err
 	}
-	loaded, warnings, err := config.Load(c.Context, c.String("config"), p.env)
+	loaded, warnings, err := config.Load(c.Context, p.configFile(c), p.env)
 	if !p.json {
 		for _, w := range warnings {
 			_, _ = fmt.Fprintln(p.stderr, "remora: warning:", inert(w.String()))

@@ -115,35 +115,44 @@ func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
 // storeConfig is where the database is: as the file says, or the environment. The
 // key of its secrets is not asked for: no secret is read here.
 func (p *program) storeConfig(c *cli.Context) (store.Config, error) {
-	var place store.Config
+	env, dir := p.env, c.String("data-dir")
+	if dir != "" {
+		env = inFolder{env, dir}
+	}
+	place, err := config.LoadStore(c.Context, p.configFile(c), env)
+	if err != nil {
+		return place, misuse("%w", err)
+	}
+	if dir != "" {
+		place.URL = ""
+	}
+	place.Key = ""
+	return place, nil
+}
+
+// configFile is the agent's configuration file; empty: there is none.
+func (p *program) configFile(c *cli.Context) string {
 	file := c.String("config")
 	if file == "" {
 		file, _ = p.env.Lookup("REMORA_CONFIG")
 	}
-	if file != "" {
-		var err error
-		if place, err = config.LoadStore(c.Context, file, p.env); err != nil {
-			return place, misuse("%w", err)
-		}
-	} else if err := envconfig.ProcessWith(c.Context, &envconfig.Config{Target: &place, Lookuper: nonEmpty{p.env}}); err != nil {
-		return place, misuse("%w", err)
-	}
-	if dir := c.String("data-dir"); dir != "" {
-		place.Dir, place.URL = dir, ""
-	}
-	place.Key = ""
-	if err := place.Validate(); err != nil {
-		return place, misuse("%w", err)
-	}
-	return place, nil
+	return file
 }
 
-// nonEmpty is an environment in which an empty variable is not set.
-type nonEmpty struct{ envconfig.Lookuper }
+// inFolder is an environment whose database is in a folder.
+type inFolder struct {
+	envconfig.Lookuper
+	dir string
+}
 
-func (n nonEmpty) Lookup(key string) (string, bool) {
-	v, ok := n.Lookuper.Lookup(key)
-	return v, ok && v != ""
+func (f inFolder) Lookup(key string) (string, bool) {
+	switch key {
+	case "REMORA_DATA_DIR":
+		return f.dir, true
+	case "REMORA_DATABASE_URL", "REMORA_DATABASE_URL_FILE":
+		return "", false
+	}
+	return f.Lookuper.Lookup(key)
 }
 
 // choice is what the flags of a list say.
