@@ -85,15 +85,13 @@ func (r *Runner) Run(ctx context.Context) error {
 	for {
 		var wait time.Duration
 		now := r.o.Now() // one for all that follows, or a slot could pass in between
-		err := r.round(ctx, started, now)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			zerolog.Ctx(ctx).Error().Err(err).Msg("schedule not fired")
-			wait, pause = pause, min(2*pause, longestPause)
-		} else {
+		if err := r.round(ctx, started, now); err == nil {
 			wait, pause = r.wait(now), firstPause
+		} else {
+			if ctx.Err() == nil { // else it ends, and that is no fault
+				zerolog.Ctx(ctx).Error().Err(err).Msg("schedule not fired")
+			}
+			wait, pause = pause, min(2*pause, longestPause)
 		}
 		timer := time.NewTimer(wait)
 		select {
