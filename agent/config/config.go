@@ -74,7 +74,7 @@ type Schedule struct {
 // Limits bound what the agent does at once.
 type Limits struct {
 	PerProject  int           // deliveries at a time, over all agents
-	Workers     int           // deliveries at a time in this agent
+	Workers     int           // deliveries at a time to each target, in this agent
 	MaxAttempts int           // tries of one delivery
 	Lease       time.Duration // how long a delivery in hand waits for an agent that died
 	Memory      int64         // bytes of webhook bodies in memory

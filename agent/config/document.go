@@ -100,7 +100,7 @@ type database struct {
 
 type limits struct {
 	PerProject  string `yaml:"per_project" kind:"int" env:", default=10" usage:"deliveries at a time for one project, over all agents"`
-	Workers     string `yaml:"workers" kind:"int" env:", default=64" usage:"deliveries at a time in this agent"`
+	Workers     string `yaml:"workers" kind:"int" env:", default=64" usage:"deliveries at a time to each target, in this agent: one that hangs holds up no other"`
 	MaxAttempts string `yaml:"max_attempts" kind:"int" env:", default=20" usage:"tries of one delivery before it is given up"`
 	Lease       string `yaml:"lease" kind:"duration" env:", default=1m" usage:"how long deliveries in hand wait for an agent that died, before another takes them; on SQLite the next start takes them at once"`
 	Memory      string `yaml:"memory" kind:"size" env:", default=64MiB" usage:"webhook bodies in memory at once; others wait, then get 503"`
