@@ -30,7 +30,8 @@ type Options struct {
 	Reload func(context.Context) (*config.Config, []config.Warning, error)
 	Hangup <-chan os.Signal
 
-	poll, lease, backoff   time.Duration
+	poll, lease            time.Duration
+	backoff, maxBackoff    time.Duration
 	debounce, noteDebounce time.Duration
 	openAfter              time.Duration
 	now                    func() time.Time
@@ -91,7 +92,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Agent, err error)
 	}
 	a.queue = work.New(a.store, work.Options{
 		PerProject: c.Limits.PerProject, Workers: c.Limits.Workers, MaxAttempts: c.Limits.MaxAttempts,
-		Lease: cmp.Or(a.o.lease, c.Limits.Lease), Poll: a.o.poll, Backoff: a.o.backoff, Drain: a.drain, Abandoned: a.abandoned,
+		Lease: cmp.Or(a.o.lease, c.Limits.Lease), Poll: a.o.poll, Backoff: a.o.backoff, MaxBackoff: a.o.maxBackoff, Now: a.o.now, Drain: a.drain, Abandoned: a.abandoned,
 		Alone: a.alone(ctx, c.Store),
 	})
 	a.metrics = newMetrics(o.Version, a.store, a.queue)

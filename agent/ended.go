@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,11 +44,7 @@ func (r *syncRun) ended(ctx context.Context, o delivery.Outcome, d delivering) w
 	case delivery.Failed:
 		r.row.State = store.Failed
 	default:
-		again = !r.it.Last
-		if r.row.State = store.Retry; !again {
-			r.row.State = store.Dead
-			r.row.Error = fmt.Sprintf("given up after %d attempts: %s", r.it.Attempts, r.row.Error)
-		}
+		again, r.row.State = true, store.Retry
 	}
 	if !again {
 		r.row.EndedAt = r.a.o.now()
@@ -73,6 +71,20 @@ func (r *syncRun) tell(o delivery.Outcome) {
 
 // finish stores the end of the run.
 func (r *syncRun) finish(tx *store.Tx, again bool) error {
+	if again && r.it.Last {
+		dead, err := r.a.queue.GivenUp(tx, r.it)
+		if err != nil {
+			return err
+		}
+		if dead {
+			again = false
+			reason := r.row.Error
+			defer func() { r.row.Error = reason }() // the transaction may be repeated
+			r.row.State, r.row.EndedAt = store.Dead, r.a.o.now()
+			r.row.Error = fmt.Sprintf("given up after %d attempts: %s", r.it.Attempts, reason)
+			tx.OnCommit(func() { r.log.Warn().Int("attempts", r.it.Attempts).Msg("given up") })
+		}
+	}
 	if err := r.save(tx); err != nil {
 		return err
 	}
@@ -97,27 +109,43 @@ func (r *syncRun) overtakeAll(tx *store.Tx, by string) error {
 	return r.overtake(tx, by, 0, nil)
 }
 
-// overtake ends all that waited when the run began, but for one, as covered. A
-// status that is open on one of their commits is ended.
+// coverAtOnce is how many deliveries one statement ends, always as many: it stays
+// prepared.
+const coverAtOnce = 50
+
+// overtake ends all that the run has read, but for one, as covered. What came
+// later waits for the next run, even if its id is lower: PostgreSQL gives ids out
+// before it commits. A status that is open on one of their commits is ended.
 func (r *syncRun) overtake(tx *store.Tx, by string, but int64, result []byte) error {
-	const covered = " WHERE work_key = ? AND id <= ? AND id <> ? AND state IN ('waiting', 'running', 'retry')"
-	var open []string
-	err := tx.Query(func(row store.Row) error {
-		var sha string
-		err := row.Scan(&sha)
-		open = append(open, sha)
-		return err
-	}, "SELECT DISTINCT sha FROM delivery"+covered+" AND started_at > 0 ORDER BY sha", r.it.Key, r.upTo, but)
-	if err != nil {
-		return fmt.Errorf("read what is overtaken: %w", err)
+	open := map[string]bool{}
+	end := func(which string, args ...any) error {
+		args = append([]any{overtakenBy + by, result, r.a.o.now().UnixMicro(), r.it.Key}, args...)
+		return tx.Query(func(row store.Row) error {
+			var sha string
+			var started int64
+			err := row.Scan(&sha, &started)
+			open[sha] = open[sha] || started > 0
+			return err
+		}, "UPDATE delivery SET state = 'skipped', error = ?, result = ?, ended_at = ? WHERE work_key = ? AND state IN ('waiting', 'running', 'retry') AND "+which+" RETURNING sha, started_at", args...)
 	}
-	_, err = tx.Exec("UPDATE delivery SET state = 'skipped', error = ?, result = ?, ended_at = ?"+covered,
-		overtakenBy+by, result, r.a.o.now().UnixMicro(), r.it.Key, r.upTo, but)
-	if err != nil {
-		return fmt.Errorf("end what is overtaken: %w", err)
+	for part := range slices.Chunk(r.rows, coverAtOnce) {
+		ids := make([]any, coverAtOnce)
+		for i := range ids {
+			if ids[i] = any(int64(0)); i < len(part) && part[i].ID != but {
+				ids[i] = part[i].ID
+			}
+		}
+		if err := end("id IN (?"+strings.Repeat(", ?", coverAtOnce-1)+")", ids...); err != nil {
+			return fmt.Errorf("end what is overtaken: %w", err)
+		}
 	}
-	for _, sha := range open {
-		if sha != r.row.SHA {
+	if len(r.rows) >= store.MaxWaiting { // there are older ones
+		if err := end("id < ?", r.rows[0].ID); err != nil {
+			return fmt.Errorf("end what was overtaken long ago: %w", err)
+		}
+	}
+	for _, sha := range slices.Sorted(maps.Keys(open)) {
+		if open[sha] && sha != r.row.SHA {
 			if err := r.putStatus(tx, sha, 0); err != nil {
 				return err
 			}
@@ -156,22 +184,26 @@ func (a *Agent) abandoned(tx *store.Tx, it work.Item) error {
 	return a.giveUp(tx, it, "the agent stopped each time")
 }
 
-// giveUp ends the deliveries of a run for which nothing else can be stored. What
-// was asked for after the run had begun stays.
+// giveUp ends the deliveries of a run for which nothing else can be stored. They
+// go on waiting if the key was asked for again meanwhile: then it has all its
+// attempts before it.
 func (a *Agent) giveUp(tx *store.Tx, it work.Item, why string) error {
-	const open = " WHERE work_key = ? AND event <= ? AND state IN ('waiting', 'running', 'retry')"
+	if dead, err := a.queue.GivenUp(tx, it); err != nil || !dead {
+		return err
+	}
+	const open = " WHERE work_key = ? AND state IN ('waiting', 'running', 'retry')"
 	var shas []string
 	err := tx.Query(func(row store.Row) error {
 		var sha string
 		err := row.Scan(&sha)
 		shas = append(shas, sha)
 		return err
-	}, "SELECT DISTINCT sha FROM delivery"+open+" AND started_at > 0 ORDER BY sha", it.Key, it.Wanted)
+	}, "SELECT DISTINCT sha FROM delivery"+open+" AND started_at > 0 ORDER BY sha", it.Key)
 	if err != nil {
 		return fmt.Errorf("read what is abandoned: %w", err)
 	}
 	if _, err := tx.Exec("UPDATE delivery SET state = 'dead', error = ?, ended_at = ?"+open,
-		fmt.Sprintf("given up after %d attempts: %s", it.Attempts, why), a.o.now().UnixMicro(), it.Key, it.Wanted); err != nil {
+		fmt.Sprintf("given up after %d attempts: %s", it.Attempts, why), a.o.now().UnixMicro(), it.Key); err != nil {
 		return fmt.Errorf("give up deliveries: %w", err)
 	}
 	for _, sha := range shas {

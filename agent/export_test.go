@@ -2,11 +2,14 @@ package agent
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gitlab.com/remora-ci/remora/agent/config"
+	"gitlab.com/remora-ci/remora/agent/store"
+	"gitlab.com/remora-ci/remora/agent/work"
 	"gitlab.com/remora-ci/remora/component/rest"
 )
 
@@ -16,6 +19,33 @@ func Hastened(o Options, lease time.Duration) Options {
 	o.noteDebounce, o.openAfter = 20*time.Millisecond, 20*time.Millisecond
 	return o
 }
+
+// Patient is o with a clock of the test's and the pauses of a real agent.
+func Patient(o Options, now func() time.Time) Options {
+	o.now, o.backoff, o.maxBackoff, o.lease = now, 0, 0, time.Minute
+	return o
+}
+
+// Attempts is o with quick attempts, so that all of them are used up soon.
+func Attempts(o Options) Options {
+	o.backoff, o.maxBackoff = time.Millisecond, 5*time.Millisecond
+	return o
+}
+
+// LimitDisk lets the database have so many pages, as a disk that is full does.
+func (a *Agent) LimitDisk(ctx context.Context, pages int) error {
+	return a.store.Write(ctx, func(tx *store.Tx) error {
+		return tx.Query(func(store.Row) error { return nil }, "PRAGMA max_page_count("+strconv.Itoa(pages)+")")
+	})
+}
+
+// Write is a transaction on the agent's own store.
+func (a *Agent) Write(ctx context.Context, f func(*store.Tx) error) error {
+	return a.store.Write(ctx, f)
+}
+
+// Put asks for work.
+func (a *Agent) Put(tx *store.Tx, p work.Put) error { return a.queue.Put(tx, p) }
 
 // RouteOf is the label of a request to GitLab.
 var RouteOf = routeOf

@@ -140,6 +140,7 @@ type stage struct {
 	slow   *place // another target, of the projects slow/**
 	url    string // of the running agent
 	events int
+	after  string      // the last answer's Retry-After
 	name   string      // of the target
 	hooks  string      // more of the webhooks
 	header http.Header // more of the webhook
@@ -295,6 +296,7 @@ func (s *stage) send(body map[string]any) int {
 		return 0
 	}
 	_ = res.Body.Close()
+	s.after = res.Header.Get("Retry-After")
 	return res.StatusCode
 }
 

@@ -49,7 +49,6 @@ type syncRun struct {
 	log   zerolog.Logger
 	rows  []row // that wait, oldest first
 	last  row   // the newest of them
-	upTo  int64 // the highest id of them
 	row   row   // the one that is delivered
 	fresh bool  // row is not stored yet
 	start time.Time
@@ -68,10 +67,10 @@ func (a *Agent) sync(ctx context.Context, it work.Item) work.Result {
 	for _, d := range found {
 		one, err := readRow(d)
 		if err != nil {
-			return r.unreadable(err)
+			return r.unreadable(d, err)
 		}
 		r.rows = append(r.rows, one)
-		if r.upTo = max(r.upTo, d.ID); r.last.ID == 0 || one.later(r.last) {
+		if r.last.ID == 0 || one.later(r.last) {
 			r.last = one
 		}
 	}
@@ -232,14 +231,12 @@ func (r *syncRun) postponed(err error) work.Result {
 	}}
 }
 
-// unreadable gives up deliveries that this version cannot read.
-func (r *syncRun) unreadable(err error) work.Result {
+// unreadable gives up a delivery that this version cannot read. The others of the
+// key have their turn right after.
+func (r *syncRun) unreadable(d store.Delivery, err error) work.Result {
 	r.log.Error().Err(err).Msg("delivery unreadable")
-	return work.Result{Err: delivery.Permanent(err), Finish: func(tx *store.Tx) error {
-		_, execErr := tx.Exec("UPDATE delivery SET state = 'failed', error = ?, ended_at = ? WHERE work_key = ? AND state IN ('waiting', 'running', 'retry')",
-			err.Error(), r.a.o.now().UnixMicro(), r.it.Key)
-		return execErr
-	}}
+	d.State, d.Error, d.EndedAt = store.Failed, err.Error(), r.a.o.now()
+	return work.Result{After: time.Millisecond, Finish: func(tx *store.Tx) error { return tx.UpdateDelivery(d) }}
 }
 
 // retryAfter is how long the other side asked to wait.

@@ -180,9 +180,12 @@ func waitingOf(ctx context.Context, run runner, d *dialect, key string) ([]Deliv
 	return found, nil
 }
 
+// MaxWaiting is how many of the deliveries that wait for a key are read, the newest.
+const MaxWaiting = 1000
+
 // The index is named because SQLite would take the one of all deliveries of the
 // key, which grows.
-const waitingWhere = " INDEXED BY delivery_open WHERE work_key = ? AND " + openStates + " ORDER BY id DESC LIMIT 1000"
+const waitingWhere = " INDEXED BY delivery_open WHERE work_key = ? AND " + openStates + " ORDER BY id DESC LIMIT 1000" // MaxWaiting
 
 func (s *Store) deliveries(ctx context.Context, rest string, args ...any) ([]Delivery, error) {
 	return readDeliveries(ctx, s.read, s.dialect, rest, args...)
