@@ -47,8 +47,6 @@ func (r *raw) readMergeRequest(e *Envelope, attributes []byte) {
 			e.setRef(text(value, maxRef))
 		case "last_commit":
 			e.SHA = commitID(member(value, "id"))
-		case "target":
-			e.addPath(text(member(value, "path_with_namespace"), maxPath))
 		}
 	})
 }

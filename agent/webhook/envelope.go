@@ -55,7 +55,8 @@ type raw struct {
 	repository, attributes, mergeRequest, commit []byte
 	ref, sha, checkoutSHA, after, tag, commitURL []byte
 	group, groupID                               []byte
-	otherProjects, otherPaths                    [][]byte
+	otherProjects, otherPaths, mergeRequests     [][]byte
+	numbered                                     bool // the project has a plain number
 }
 
 // Parse reads the envelope of a webhook, tolerantly: a value of a type that was
@@ -100,8 +101,10 @@ func (r *raw) keep(key, value []byte) {
 		r.repository = value
 	case "object_attributes":
 		r.attributes = value
+		r.mergeRequests = append(r.mergeRequests, value)
 	case "merge_request":
 		r.mergeRequest = value
+		r.mergeRequests = append(r.mergeRequests, value)
 	case "commit":
 		r.commit = value
 	case "ref":
@@ -133,6 +136,8 @@ func (r *raw) keepOther(key, value []byte) {
 		r.otherProjects = append(r.otherProjects, value)
 	case bytes.EqualFold(key, []byte("path_with_namespace")), bytes.EqualFold(key, []byte("project_path_with_namespace")):
 		r.otherPaths = append(r.otherPaths, value)
+	case bytes.EqualFold(key, []byte("object_attributes")), bytes.EqualFold(key, []byte("merge_request")):
+		r.mergeRequests = append(r.mergeRequests, value)
 	}
 }
 
@@ -162,6 +167,8 @@ func (r *raw) readProject(e *Envelope) {
 		}
 	}
 	e.ProjectID = cmp.Or(number(r.projectID), e.ProjectID)
+	r.numbered = r.numbered || plainNumber(r.projectID)
+	r.readMergeRequestPaths(e)
 	if homepage := address(member(r.repository, "homepage")); homepage != "" {
 		e.addInstance(homepage)
 		if e.Project == "" {
@@ -181,6 +188,7 @@ func (r *raw) readProjectObject(e *Envelope, object []byte) {
 		switch {
 		case string(key) == "id":
 			e.ProjectID = cmp.Or(number(value), e.ProjectID)
+			r.numbered = r.numbered || plainNumber(value)
 		case bytes.EqualFold(key, []byte("path_with_namespace")):
 			path := text(value, maxPath)
 			if string(key) == "path_with_namespace" {
@@ -199,6 +207,23 @@ func (r *raw) readProjectObject(e *Envelope, object []byte) {
 		for _, address := range clones {
 			e.addInstance(address)
 		}
+	}
+}
+
+// readMergeRequestPaths adds the target's path, by which a reader may know the
+// project where it finds no other. Without the project's number nobody can tell
+// whether a source is the project itself, so its path counts too.
+func (r *raw) readMergeRequestPaths(e *Envelope) {
+	for _, object := range r.mergeRequests {
+		_ = members(object, func(key, value []byte) {
+			if bytes.EqualFold(key, []byte("target")) || !r.numbered && bytes.EqualFold(key, []byte("source")) {
+				_ = members(value, func(key, value []byte) {
+					if bytes.EqualFold(key, []byte("path_with_namespace")) {
+						e.addPath(text(value, maxPath))
+					}
+				})
+			}
+		})
 	}
 }
 

@@ -281,6 +281,11 @@ func number(value []byte) int64 {
 	return max(n, 0)
 }
 
+// plainNumber says whether a value is a number above 0 to every reader.
+func plainNumber(value []byte) bool {
+	return len(value) > 0 && value[0] != '"' && number(value) > 0
+}
+
 // member is one member of an object, or nil.
 func member(object []byte, name string) (found []byte) {
 	_ = members(object, func(key, value []byte) {
