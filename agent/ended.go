@@ -160,7 +160,7 @@ func (r *syncRun) putStatus(tx *store.Tx, sha string, wait time.Duration) error 
 	if c.Report == report.ReportOff || delivery.ZeroSHA(sha) {
 		return nil
 	}
-	return r.a.queue.Put(tx, work.Put{Key: statusKey(r.it.Key, sha), Project: r.it.Project, Wanted: r.it.Wanted, Debounce: wait})
+	return r.a.queue.Put(tx, work.Put{Key: statusKey(r.it.Key, sha), Pool: reportPool(kindStatus, r.it.Key), Project: r.it.Project, Wanted: r.it.Wanted, Debounce: wait})
 }
 
 // putNote asks for the note of the merge request, where one is known.
@@ -169,14 +169,14 @@ func (r *syncRun) putNote(tx *store.Tx) error {
 	if r.row.MergeRequest == 0 || c.Report == report.ReportOff || c.Report == report.ReportStatus || c.Note == report.NoteOff {
 		return nil
 	}
-	return r.a.queue.Put(tx, work.Put{Key: noteKey(r.it.Key, r.row.MergeRequest), Project: r.it.Project, Wanted: r.it.Wanted, Debounce: r.a.o.noteDebounce})
+	return r.a.queue.Put(tx, work.Put{Key: noteKey(r.it.Key, r.row.MergeRequest), Pool: reportPool(kindNote, r.it.Key), Project: r.it.Project, Wanted: r.it.Wanted, Debounce: r.a.o.noteDebounce})
 }
 
 // abandoned ends the deliveries of a run whose agents died again and again.
 func (a *Agent) abandoned(tx *store.Tx, it work.Item) error {
 	switch kind, _, _ := strings.Cut(it.Key, ":"); kind {
 	case kindStatus, kindNote: // an open status must not stay for ever
-		return a.queue.Put(tx, work.Put{Key: it.Key, Project: it.Project, Wanted: it.Wanted, NotBefore: a.o.now().Add(restlessPause)})
+		return a.queue.Put(tx, work.Put{Key: it.Key, Pool: it.Pool, Project: it.Project, Wanted: it.Wanted, NotBefore: a.o.now().Add(restlessPause)})
 	case kindSync:
 	default:
 		return nil
@@ -207,7 +207,7 @@ func (a *Agent) giveUp(tx *store.Tx, it work.Item, why string) error {
 		return fmt.Errorf("give up deliveries: %w", err)
 	}
 	for _, sha := range shas {
-		if err := a.queue.Put(tx, work.Put{Key: statusKey(it.Key, sha), Project: it.Project, Wanted: it.Wanted}); err != nil {
+		if err := a.queue.Put(tx, work.Put{Key: statusKey(it.Key, sha), Pool: reportPool(kindStatus, it.Key), Project: it.Project, Wanted: it.Wanted}); err != nil {
 			return err
 		}
 	}

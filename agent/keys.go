@@ -19,6 +19,13 @@ const (
 // own, and holds up neither another target nor the reports.
 func syncPool(target string) string { return kindSync + ":" + target }
 
+// reportPool is the pool of the reports of a kind to the instance that a key of
+// kind sync names: a GitLab that hangs holds up no other.
+func reportPool(kind, syncKey string) string {
+	host, _, _ := strings.Cut(projectOf(syncKey), "/")
+	return kind + ":" + host
+}
+
 // projectOf is the project's part of a key of kind sync, "<host>/<id>", or the
 // path in small letters where the id is not known.
 func projectOf(syncKey string) string {

@@ -288,7 +288,7 @@ func TestTheLastAttemptGivesUpNothingThatLivesOn(t *testing.T) {
 	s.place.answer(http.StatusServiceUnavailable)
 	s.start(func(o *agent.Options) { *o = agent.Attempts(*o) })
 	s.hook(s.push(s.scene.Base, s.scene.SHA))
-	s.until("its end", func() bool { 
+	s.until("its end", func() bool {
 		rows := s.deliveries()
 		return len(rows) == 1 && strings.HasPrefix(rows[0], "c0ffee12 dead given up after 2 attempts: ")
 	})

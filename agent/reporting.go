@@ -289,7 +289,7 @@ func (p *presenter) finish(tx *store.Tx) error {
 		if err != nil {
 			return fmt.Errorf("keep merge request: %w", err)
 		}
-		if err := p.a.queue.Put(tx, work.Put{Key: noteKey(n.syncKey, n.iid), Project: p.it.Project, Wanted: p.it.Wanted}); err != nil {
+		if err := p.a.queue.Put(tx, work.Put{Key: noteKey(n.syncKey, n.iid), Pool: reportPool(kindNote, n.syncKey), Project: p.it.Project, Wanted: p.it.Wanted}); err != nil {
 			return err
 		}
 	}

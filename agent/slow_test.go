@@ -2,9 +2,11 @@ package agent_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
 )
 
@@ -57,3 +59,27 @@ func TestNobodyWaitsForAnothersSlowTarget(t *testing.T) {
 
 // held is how many calls have no answer yet.
 func (p *place) held() int { p.mu.Lock(); defer p.mu.Unlock(); return p.now }
+
+// What may be slow has workers of its own: each target, and each GitLab for the
+// statuses and for the notes.
+func TestWhatMayBeSlowIsAPool(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sqlite(t))
+	s.start()
+	s.hook(s.push(s.scene.Base, s.scene.SHA))
+	s.until("note", func() bool { return len(s.git.Notes(42, 7)) == 1 && s.idle() })
+	db := s.open()
+	defer func() { _ = db.Close() }()
+	pools := []string{}
+	err := db.Query(t.Context(), func(r store.Row) error {
+		var pool string
+		err := r.Scan(&pool)
+		pools = append(pools, pool)
+		return err
+	}, "SELECT DISTINCT pool FROM work ORDER BY pool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := strings.TrimPrefix(s.git.URL, "http://")
+	s.same("pools", pools, []string{"note:" + host, "status:" + host, "sync:site"})
+}
