@@ -15,7 +15,6 @@ import (
 	"gitlab.com/remora-ci/remora/agent/route"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/agent/work"
-	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
 // batch is how many events are routed in one transaction.
@@ -123,8 +122,9 @@ func (s *setup) decide(e store.Event) (d decision) {
 		d.reason = "the bot's own event"
 		return d
 	}
-	if e.ProjectID == 0 && f.Project.ID != 0 {
-		if fromFork(f.MergeRequest) {
+	if e.ProjectID == 0 {
+		// A body without the ids of both projects proves no more than one with two.
+		if mr := f.MergeRequest; mr != nil && (mr.SourceProjectID == 0 || mr.Fork()) {
 			d.reason = "the token of the webhook does not speak for the source project of the merge request"
 			return d
 		}
@@ -136,11 +136,6 @@ func (s *setup) decide(e store.Event) (d decision) {
 	f.At = e.ReceivedAt
 	d.works, d.reason = s.table.Decide(f)
 	return d
-}
-
-// fromFork says whether the branch of a merge request is another project's.
-func fromFork(mr *delivery.MergeRequest) bool {
-	return mr != nil && mr.SourceProjectID != 0 && mr.SourceProjectID != mr.ProjectID
 }
 
 // keep stores decisions: the state of the events, a delivery for each work, and

@@ -24,7 +24,7 @@ func (a *Agent) serve(ctx context.Context) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ErrorLog:          stdlog.New(io.Discard, "", 0), // strangers who hang up are no news
+		ErrorLog:          stdlog.New(zerolog.Ctx(ctx).With().Str("source", "http").Logger(), "", 0),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(a.listener) }()

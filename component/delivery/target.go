@@ -28,14 +28,14 @@ type Planner interface {
 
 // Receipt is what a target answered. Every field may be empty.
 type Receipt struct {
-	ID       string    // the target's own id of this run
-	URL      string    // where a person can look at it
-	Result   string    // few words for a person: "pushed", "4 files"
-	Revision string    // the commit the target says it is at; never a guess
-	Started  bool      // true if it was started and its result was not awaited
-	Request  string    // evidence: method, URL without secrets, status code
-	Warnings []string  // what a person should know although it worked
-	Log      []LogLine // the last lines of the target's log, oldest first
+	ID       string    `json:"id,omitempty"`       // the target's own id of this run
+	URL      string    `json:"url,omitempty"`      // where a person can look at it
+	Result   string    `json:"result,omitempty"`   // few words for a person: "pushed", "4 files"
+	Revision string    `json:"revision,omitempty"` // the commit the target says it is at; never a guess
+	Started  bool      `json:"started,omitempty"`  // true if it was started and its result was not awaited
+	Request  string    `json:"request,omitempty"`  // evidence: method, URL without secrets, status code
+	Warnings []string  `json:"warnings,omitempty"` // what a person should know although it worked
+	Log      []LogLine `json:"log,omitempty"`      // the last lines of the target's log, oldest first
 }
 
 // LogLine is one line of a target's log.
