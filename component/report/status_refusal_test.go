@@ -165,3 +165,23 @@ func TestARefusalInUnknownWordsHasARemedy(t *testing.T) {
 		}
 	}
 }
+
+// Row 28: a status that waits for a green pipeline would keep it from being green.
+// None of ours waits: what is open is running, and the job that runs it is open
+// as long.
+func TestNoStatusIsEverPending(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.reporter()
+	s.opened(r, "direktiv", "mirror")
+	s.close(r, succeeded("direktiv"), succeeded("mirror"))
+	posts := s.git.Requests("POST /statuses/")
+	for _, p := range posts {
+		if strings.Contains(p.Body, "pending") {
+			t.Errorf("sent %s", p.Body)
+		}
+	}
+	if len(posts) != 4 {
+		t.Errorf("%d posts, want running and success of two targets", len(posts))
+	}
+}
