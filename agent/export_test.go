@@ -20,9 +20,10 @@ func Hastened(o Options, lease time.Duration) Options {
 	return o
 }
 
-// Patient is o with a clock of the test's and the pauses of a real agent.
+// Patient is o with a clock of the test's, the pauses of a real agent, and leases
+// that a leap of the clock does not end.
 func Patient(o Options, now func() time.Time) Options {
-	o.now, o.backoff, o.maxBackoff, o.lease = now, 0, 0, time.Minute
+	o.now, o.backoff, o.maxBackoff, o.lease = now, 0, 0, 24*time.Hour
 	return o
 }
 

@@ -50,7 +50,7 @@ func TestATargetThatIsDownForAnHour(t *testing.T) {
 	s.start(func(o *agent.Options) {
 		*o = agent.Patient(*o, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
 	})
-	// pass lets time pass while no run is in hand: a lease would be over.
+	// pass lets time pass, minute by minute, whenever nothing is due.
 	pass := func(d time.Duration) {
 		for end := ahead.Load() + int64(d); ahead.Load() < end; {
 			s.until("pause", func() bool {
@@ -76,9 +76,9 @@ func TestATargetThatIsDownForAnHour(t *testing.T) {
 		t.Errorf("got %d rows of work after an hour, want one for the ref and one for each commit at most: %q", n, s.workRows())
 	}
 	s.place.answer(0)
-	pass(11 * time.Minute)
+	pass(13 * time.Minute)
 	s.untilShown(head, "sync/site success")
-	pass(11 * time.Minute)
+	pass(13 * time.Minute)
 	s.until("rest", s.idle)
 	s.same("first", s.shown(s.scene.SHA), []string{"sync/site canceled"})
 	rows, done := s.deliveries(), 0
