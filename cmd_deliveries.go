@@ -105,18 +105,7 @@ func (p *program) listDeliveries(c *cli.Context) error {
 	}
 	return p.withStore(c, func(s *store.Store) error {
 		put, end := p.deliveryPrinter()
-		rows := 0
-		for d, err := range s.Deliveries(c.Context, filter) {
-			if err != nil {
-				return component.Explained(err)
-			}
-			if err := put(d); err != nil {
-				return err
-			}
-			rows++
-		}
-		p.more(c, rows)
-		return end()
+		return list(p, c, s.Deliveries(c.Context, filter), put, end)
 	})
 }
 

@@ -111,18 +111,7 @@ func (p *program) listEvents(c *cli.Context) error {
 	}
 	return p.withStore(c, func(s *store.Store) error {
 		put, end := p.eventPrinter()
-		rows := 0
-		for e, err := range s.Events(c.Context, filter) {
-			if err != nil {
-				return component.Explained(err)
-			}
-			if err := put(e); err != nil {
-				return err
-			}
-			rows++
-		}
-		p.more(c, rows)
-		return end()
+		return list(p, c, s.Events(c.Context, filter), put, end)
 	})
 }
 

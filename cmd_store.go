@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 	"strconv"
@@ -312,6 +313,22 @@ func cut(text string, n int) string {
 		return string(r[:n-1]) + "…"
 	}
 	return text
+}
+
+// list prints rows as they come from the database, and says if there may be more.
+func list[T any](p *program, c *cli.Context, all iter.Seq2[T, error], put func(T) error, end func() error) error {
+	rows := 0
+	for row, err := range all {
+		if err != nil {
+			return component.Explained(err)
+		}
+		if err := put(row); err != nil {
+			return err
+		}
+		rows++
+	}
+	p.more(c, rows)
+	return end()
 }
 
 // more says that a table ended at its own limit.
