@@ -21,7 +21,7 @@ const module = "gitlab.com/remora-ci/remora"
 // siblings never meet. A package without a layer is refused.
 var layers = map[string]int{
 	".": 9, "scripts/stand": 9,
-	"component": 8, "agent": 8,
+	"component": 8, "agent": 8, "agent/doctor": 8,
 	"agent/config":  7,
 	"agent/webhook": 6, "agent/api": 6, "agent/dashboard": 6, "agent/hooks": 6,
 	"agent/schedule": 6, "agent/route": 6, "agent/command": 6,
@@ -30,6 +30,7 @@ var layers = map[string]int{
 	"component/target/port": 4, "component/paths": 4, "agent/store": 4, "agent/auth": 4,
 	"component/catalog":  3,
 	"component/gitlab":   2,
+	"component/trigger":  2,
 	"component/rest":     1,
 	"component/delivery": 0,
 }

@@ -17,7 +17,7 @@ func TestAProjectTokenSpeaksForNoOtherProject(t *testing.T) {
 	const instance = "https://gitlab.example.com"
 	table, err := route.New(route.Config{
 		Instances: []route.Instance{{URL: instance}},
-		Rules:     []route.Rule{{Name: "all", Projects: []string{"**"}, Refs: []string{"**"}, Forks: true, Sync: []string{"site"}}},
+		Rules:     []route.Rule{{Name: "all", Projects: []string{"**"}, Refs: []string{"**"}, Forks: route.ForksAll, Sync: []string{"site"}}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -111,7 +111,7 @@ func (l *loader) tokens(instances []Instance) []Token {
 		if len(d.Projects) == 0 {
 			d.Projects = []string{allProjects}
 		}
-		t := Token{d.Name, l.instanceNamed(path, d.GitLab, instances), d.Token, d.Projects}
+		t := Token{Name: d.Name, Instance: l.instanceNamed(path, d.GitLab, instances), Value: d.Token, Projects: d.Projects}
 		for j, glob := range t.Projects {
 			at := l.itemOr(join(path, "projects"), j)
 			if problem := badGlob(glob); problem != "" {
@@ -211,7 +211,9 @@ func (l *loader) routes() []Route {
 		r := Route{Optional: d.Optional, Rule: route.Rule{
 			Name: firstOf(d.Name, fmt.Sprintf("route %d", i+1)), On: d.On, Projects: d.Projects, Refs: d.Refs, Sync: d.Sync, Report: d.Report,
 		}}
-		r.Forks, _ = strconv.ParseBool(d.Forks)
+		if on, _ := strconv.ParseBool(d.Forks); on {
+			r.Forks = route.ForksAll
+		}
 		r.Wait, _ = strconv.ParseBool(d.Wait)
 		r.Timeout, _ = parseDuration(d.Timeout)
 		if d.Paths != "" {

@@ -8,6 +8,8 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"gitlab.com/remora-ci/remora/agent/auth"
+	"gitlab.com/remora-ci/remora/agent/command"
+	"gitlab.com/remora-ci/remora/agent/hooks"
 	"gitlab.com/remora-ci/remora/agent/route"
 	"gitlab.com/remora-ci/remora/agent/schedule"
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -24,6 +26,10 @@ type Config struct {
 	Routes    []Route
 	Schedules []Schedule
 	Auth      auth.Config
+	URL       string         // how GitLab and its jobs reach the agent, without trailing slash; empty if it was not said
+	Audiences []string       // of ID tokens that are taken, besides URL and trigger.AudiencePrefix + URL
+	Commands  command.Config // in notes
+	Hooks     hooks.Config   // in GitLab
 	Store     store.Config
 	Listen    string        // host:port
 	Shutdown  time.Duration // what work in hand gets after SIGTERM
@@ -47,6 +53,7 @@ type Token struct {
 	Instance string // name of its instance
 	Value    delivery.Secret
 	Projects []string // globs of project paths, in any case
+	Rotate   bool     // replace it before it expires; only the agent holds it then
 }
 
 // Target is a place to deliver to. In Config exactly one kind is switched on.

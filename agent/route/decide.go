@@ -115,7 +115,7 @@ func (t *Table) match(f Fact, ev delivery.Event, no *refusal) []Work {
 			no.at(refusedProject, "project "+f.Project.Path)
 		case !r.refs.fit(ev.Ref, ev.FullRef()):
 			no.at(refusedRef, "ref "+ev.Ref)
-		case ev.MergeRequest.Fork() && !r.Forks:
+		case ev.MergeRequest.Fork() && r.Forks != ForksAll && (r.Forks == ForksNever || !f.Allowed):
 			no.at(refusedFork, ev.Project.Path)
 		default:
 			works = append(works, t.workOf(f, ev, r, no)...)

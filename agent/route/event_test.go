@@ -47,7 +47,7 @@ func TestEvent(t *testing.T) {
 			delivery.Event{Project: app, Ref: "feature", RefType: delivery.Branch, MergeRequest: own, Pipeline: &delivery.Pipeline{ID: 1001, SHA: shaB, Source: "merge_request_event", URL: gitlabURL + "/acme/app/-/pipelines/1001"}}},
 	}
 	at := time.Date(2026, 11, 20, 14, 3, 0, 0, time.UTC)
-	rule := route.Rule{Name: "r", On: []string{"push", "tag_push", "merge_request", "pipeline"}, Forks: true, Sync: []string{"mirror"}}
+	rule := route.Rule{Name: "r", On: []string{"push", "tag_push", "merge_request", "pipeline"}, Forks: route.ForksAll, Sync: []string{"mirror"}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ const (
 	Pipeline     = "pipeline"
 	Deployment   = "deployment"
 	Release      = "release"
+	Job          = "job" // a CI job asks, see package trigger
 )
 
 // Kinds of which this package knows more than their name.
@@ -43,6 +44,8 @@ type Fact struct {
 	MergeRequest *delivery.MergeRequest
 	Source       delivery.Project // of a fork's merge request: where its branch is
 	SourceGone   bool             // of a merge request: that project is no more
+	Allowed      bool             // of a fork's merge request: somebody who may has allowed its head commit
+	Protected    bool             // of a job: its ref is protected
 	Pipeline     *delivery.Pipeline
 }
 

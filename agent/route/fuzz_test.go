@@ -12,7 +12,7 @@ import (
 	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
-var broad = route.Rule{On: []string{"push", "tag_push", "merge_request", "pipeline", "deployment", "release"}, Forks: true, Refs: []string{"!x/**"}, Sync: []string{"direktiv", "mirror"}}
+var broad = route.Rule{On: []string{"push", "tag_push", "merge_request", "pipeline", "deployment", "release"}, Forks: route.ForksAll, Refs: []string{"!x/**"}, Sync: []string{"direktiv", "mirror"}}
 
 func TestDecodeRefusesWhatIsNoObject(t *testing.T) {
 	t.Parallel()

@@ -17,11 +17,19 @@ type Rule struct {
 	On       []string      // kinds; empty: push, tag_push and merge_request
 	Projects []string      // globs of paths, of any case: group/**, !group/old; empty: all
 	Refs     []string      // globs of short names, or of full ones that begin with refs/; of a merge request, its source branch; empty: all
-	Forks    bool          // also merge requests from forks, whose commits others wrote
+	Forks    string        // merge requests from forks, whose commits others wrote: one of the Forks constants
+	Open     bool          // of jobs: also those of refs that are not protected
 	Paths    []string      // globs of files, for the worker to decide
 	Sync     []string      // names of targets
 	Report   report.Config // what is shown in GitLab
 }
+
+// What a route does about merge requests from forks.
+const (
+	ForksAllowed = ""      // takes the commits that somebody has allowed
+	ForksAll     = "true"  // takes them all
+	ForksNever   = "never" // takes none
+)
 
 // Instance is a GitLab that events may come from.
 type Instance struct {
@@ -55,7 +63,7 @@ type instance struct {
 }
 
 // kinds are those that a route can name.
-var kinds = []string{Push, TagPush, MergeRequest, Pipeline, Deployment, Release}
+var kinds = []string{Push, TagPush, MergeRequest, Pipeline, Deployment, Release, Job}
 
 // usual are the kinds of a route that names none.
 var usual = []string{Push, TagPush, MergeRequest}

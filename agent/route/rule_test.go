@@ -67,8 +67,8 @@ func TestForks(t *testing.T) {
 	body := mergeRequest(attributes(fields{"source_project_id": 77, "source": source, "source_branch": "main"}), nil)
 	check(t, body, "no route takes forks: merge request from someone/app")
 	// The fork's main is the fork's: it never shares a key with main.
-	check(t, body, "sync:mirror:gitlab.example.com/77:refs/heads/main", route.Rule{Forks: true, Projects: []string{"acme/**"}, Sync: []string{"mirror"}})
-	check(t, body, "no route matches: project acme/app", route.Rule{Forks: true, Projects: []string{"someone/**"}, Sync: []string{"mirror"}})
+	check(t, body, "sync:mirror:gitlab.example.com/77:refs/heads/main", route.Rule{Forks: route.ForksAll, Projects: []string{"acme/**"}, Sync: []string{"mirror"}})
+	check(t, body, "no route matches: project acme/app", route.Rule{Forks: route.ForksAll, Projects: []string{"someone/**"}, Sync: []string{"mirror"}})
 }
 
 func TestInstances(t *testing.T) {

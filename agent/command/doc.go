@@ -1,0 +1,3 @@
+// Package command reads the commands that people write in notes of merge
+// requests.
+package command
