@@ -20,6 +20,7 @@ CREATE TABLE hook (
   secret     TEXT    NOT NULL,
   state      TEXT    NOT NULL,
   error      TEXT    NOT NULL,
+  seen       BIGINT  NOT NULL,
   checked_at BIGINT  NOT NULL,
   PRIMARY KEY (instance, kind, scope)
 );

@@ -20,6 +20,7 @@ CREATE TABLE hook (
   secret     TEXT    NOT NULL,
   state      TEXT    NOT NULL,
   error      TEXT    NOT NULL,
+  seen       INTEGER NOT NULL,
   checked_at INTEGER NOT NULL,
   PRIMARY KEY (instance, kind, scope)
 ) STRICT, WITHOUT ROWID;
