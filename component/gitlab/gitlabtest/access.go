@@ -32,14 +32,20 @@ func (s *Server) identify(r *http.Request) (*User, Kind) {
 	return s.who(r)
 }
 
+// tokenOf is the token in the headers, whatever the header.
+func tokenOf(r *http.Request) string {
+	if token := r.Header.Get("PRIVATE-TOKEN"); token != "" {
+		return token
+	}
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return bearer
+	}
+	return r.Header.Get("JOB-TOKEN")
+}
+
 func (s *Server) who(r *http.Request) (*User, Kind) {
-	token, asJob := r.Header.Get("PRIVATE-TOKEN"), false
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && token == "" {
-		token = bearer
-	}
-	if t := r.Header.Get("JOB-TOKEN"); t != "" && token == "" {
-		token, asJob = t, true
-	}
+	token := tokenOf(r)
+	asJob := token == r.Header.Get("JOB-TOKEN")
 	if token == "" {
 		return nil, None
 	}
@@ -61,6 +67,7 @@ func (c *call) authenticate() *reply {
 	case c.kind == Expired:
 		return refuse(reply{code: 401, body: fields{"error": "invalid_token", "error_description": "Token is expired. You can either do re-authorization or token refresh."}})
 	case c.kind == Revoked:
+		c.reused()
 		return refuse(reply{code: 401, body: fields{"error": "invalid_token", "error_description": "Token was revoked. You have to re-authorize from the user."}})
 	case c.kind == ReadAPI && writes:
 		return refuse(reply{code: 403, body: fields{
