@@ -69,6 +69,8 @@ type Agent struct {
 	drain    time.Duration
 	unlock   func() error // the data folder; nil if it is not ours alone
 
+	watchers watchers
+
 	setup    atomic.Pointer[setup]
 	draining atomic.Bool
 	reloaded chan struct{} // has a value after a new setup
@@ -129,7 +131,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		failed = a.serve(ctx)
 		stop() // without its address it is of no use
 	})
-	for _, part := range []func(context.Context){a.routeEvents, a.work, a.schedules, a.sweep, a.learnBots, a.reload} {
+	for _, part := range []func(context.Context){a.routeEvents, a.work, a.listen, a.schedules, a.sweep, a.learnBots, a.reload} {
 		all.Go(func() { part(ctx) })
 	}
 	log.Info().Str("address", a.Addr().String()).Str("version", a.o.Version).Msg("agent started")
@@ -156,7 +158,7 @@ func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 			res = work.Result{Err: fmt.Errorf("run stopped unexpectedly: %v", r)}
 			zerolog.Ctx(ctx).Error().Str("key", it.Key).Bytes("stack", debug.Stack()).Msg("run stopped unexpectedly")
 		}
-		if err := res.Err; kind == kindSync && err != nil && it.Last && res.Finish == nil {
+		if err := res.Err; (kind == kindSync || kind == kindReport) && err != nil && it.Last && res.Finish == nil {
 			res.Finish = func(tx *store.Tx) error { return a.giveUp(tx, it, a.current().scrub.Text(err.Error())) }
 		}
 		a.metrics.attempted(kind, res.Err)
@@ -168,6 +170,8 @@ func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 		res = a.report(ctx, it)
 	case kindSchedule:
 		res = a.expand(ctx, it, name)
+	case kindReport:
+		res = a.post(ctx, it)
 	default:
 		res.Err = delivery.Permanent(fmt.Errorf("work %q: this version does not know its kind", it.Key))
 	}

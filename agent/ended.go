@@ -88,6 +88,9 @@ func (r *syncRun) finish(tx *store.Tx, again bool) error {
 	if err := r.save(tx); err != nil {
 		return err
 	}
+	if err := r.a.changed(tx, r.events()...); err != nil {
+		return err
+	}
 	if again {
 		if r.it.Attempts == toldAttempt {
 			return r.putNote(tx)
@@ -103,10 +106,23 @@ func (r *syncRun) finish(tx *store.Tx, again bool) error {
 	return r.putNote(tx)
 }
 
-// overtakeAll ends a run without a delivery.
-func (r *syncRun) overtakeAll(tx *store.Tx, by string) error {
+// overtakeAll ends a run without a delivery. result is that of the delivery that
+// stands for it, if there is one.
+func (r *syncRun) overtakeAll(tx *store.Tx, by string, result []byte) error {
 	r.log.Info().Str("reason", overtakenBy+by).Msg("overtaken")
-	return r.overtake(tx, by, 0, nil)
+	if err := r.a.changed(tx, r.events()...); err != nil {
+		return err
+	}
+	return r.overtake(tx, by, 0, result)
+}
+
+// events are those whose deliveries the run is about.
+func (r *syncRun) events() []int64 {
+	list := make([]int64, 0, len(r.rows))
+	for _, one := range r.rows {
+		list = append(list, one.Event)
+	}
+	return list
 }
 
 // coverAtOnce is how many deliveries one statement ends, always as many: it stays
@@ -177,7 +193,7 @@ func (a *Agent) abandoned(tx *store.Tx, it work.Item) error {
 	switch kind, _, _ := strings.Cut(it.Key, ":"); kind {
 	case kindStatus, kindNote: // an open status must not stay for ever
 		return a.queue.Put(tx, work.Put{Key: it.Key, Pool: it.Pool, Project: it.Project, Wanted: it.Wanted, NotBefore: a.o.now().Add(restlessPause)})
-	case kindSync:
+	case kindSync, kindReport:
 	default:
 		return nil
 	}
@@ -205,6 +221,12 @@ func (a *Agent) giveUp(tx *store.Tx, it work.Item, why string) error {
 	if _, err := tx.Exec("UPDATE delivery SET state = 'dead', error = ?, ended_at = ?"+open,
 		fmt.Sprintf("given up after %d attempts: %s", it.Attempts, why), a.o.now().UnixMicro(), it.Key); err != nil {
 		return fmt.Errorf("give up deliveries: %w", err)
+	}
+	if err := a.changed(tx); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(it.Key, kindSync+":") {
+		return nil
 	}
 	for _, sha := range shas {
 		if err := a.queue.Put(tx, work.Put{Key: statusKey(it.Key, sha), Pool: reportPool(kindStatus, it.Key), Project: it.Project, Wanted: it.Wanted}); err != nil {

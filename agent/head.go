@@ -21,6 +21,7 @@ type head struct {
 	sha     string // empty: what the newest stored event says
 	gone    bool   // there is no such ref any more
 	instead string // not empty: nothing is to be delivered, for this covers all that waits
+	result  []byte // with instead: the outcome of the delivery that covers it, if there was one
 }
 
 // head asks GitLab where the ref points to. The error is one that may pass.
@@ -56,7 +57,7 @@ func (r *syncRun) stored(ctx context.Context) (head, error) {
 			return head{}, err
 		}
 		if d.Event > r.last.Event && d.SHA != r.last.SHA {
-			return head{instead: d.SHA}, nil
+			return head{instead: d.SHA, result: d.Result}, nil
 		}
 	}
 	if r.last.SHA == "" && !r.last.work.Event.Deleted {

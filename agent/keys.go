@@ -13,6 +13,7 @@ const (
 	kindStatus   = "status"   // status:<project>:<sha>
 	kindNote     = "note"     // note:<project>:<iid>, of the project of the source branch
 	kindSchedule = "schedule" // schedule:<name>
+	kindReport   = "report"   // report:<project>:<sha>, what build systems say of a commit
 )
 
 // syncPool is the pool of a target's deliveries: one that hangs has workers of its

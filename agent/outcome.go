@@ -19,14 +19,15 @@ type result struct {
 	Receipt delivery.Receipt `json:"receipt"`
 	TookMS  int64            `json:"took_ms"`
 
-	Optional bool `json:"optional,omitempty"`
+	Optional bool           `json:"optional,omitempty"`
+	State    delivery.State `json:"state,omitempty"` // for those that are covered, whose row says only that
 }
 
 // maxResult bounds what is kept of one outcome, in bytes of JSON.
 const maxResult = 256 << 10
 
 func encodeOutcome(o delivery.Outcome) []byte {
-	r := result{Place: o.Place, Summary: o.Summary(), Receipt: o.Receipt, TookMS: o.Took.Milliseconds(), Optional: o.Optional}
+	r := result{Place: o.Place, Summary: o.Summary(), Receipt: o.Receipt, TookMS: o.Took.Milliseconds(), Optional: o.Optional, State: o.State}
 	if o.Err != nil {
 		f := delivery.Explain(o.Err)
 		r.Summary, r.Cause, r.Remedy, r.Request = f.Summary, f.Cause, f.Remedy, f.Request
@@ -81,6 +82,27 @@ func outcomeOf(d store.Delivery) (o delivery.Outcome, ok bool) {
 	}
 	o.State, o.Err = delivery.Retry, fault
 	return o, ok
+}
+
+// coveringOf is the outcome of the run that covers an overtaken row, and the commit
+// that it delivered; ok is false if there was none.
+func coveringOf(d store.Delivery) (o delivery.Outcome, sha string, ok bool) {
+	var r result
+	if !overtaken(d) || len(d.Result) == 0 || json.Unmarshal(d.Result, &r) != nil {
+		return delivery.Outcome{}, "", false
+	}
+	switch r.State {
+	case delivery.Done:
+		d.State = store.Done
+	case delivery.Failed, delivery.Retry: // given up
+		d.State = store.Failed
+	default:
+		return delivery.Outcome{}, "", false
+	}
+	sha = strings.TrimPrefix(d.Error, overtakenBy)
+	d.Error = r.Summary
+	o, ok = outcomeOf(d)
+	return o, sha, ok
 }
 
 // overtakenBy begins the error of a delivery that another run covers.

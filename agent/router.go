@@ -26,7 +26,8 @@ const learnPatience = 3 * time.Second
 // payload is what a delivery remembers of how it came to be.
 type payload struct {
 	route.Work
-	Trace string `json:"trace,omitempty"` // W3C trace context of the webhook
+	Trace  string  `json:"trace,omitempty"`  // W3C trace context of the webhook
+	Single *single `json:"single,omitempty"` // of kind report: what is shown
 }
 
 // routeEvents turns received events into work until ctx ends.
@@ -68,15 +69,16 @@ func (a *Agent) routeSome(ctx context.Context) (n int, err error) {
 	}
 	s := a.current()
 	decisions := make([]decision, len(events))
+	ids := s.identify(ctx, events)
 	for i, e := range events {
-		decisions[i] = s.decide(e)
+		decisions[i] = s.decide(e, ids[i])
 	}
-	if err := a.keep(ctx, decisions); err == nil || len(decisions) == 1 || ctx.Err() != nil {
+	if err := a.keep(ctx, s, decisions); err == nil || len(decisions) == 1 || ctx.Err() != nil {
 		return len(decisions), err
 	}
 	var errs []error
 	for _, d := range decisions {
-		if err := a.keep(ctx, []decision{d}); err != nil {
+		if err := a.keep(ctx, s, []decision{d}); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -91,11 +93,13 @@ type decision struct {
 	works  []route.Work
 	reason string
 	firing bool // of a schedule: its deliveries are there
+	single *single
 }
 
 // decide asks the routes about one event. Its body is believed as far as its
-// sender has proved what it says: see package webhook.
-func (s *setup) decide(e store.Event) (d decision) {
+// sender has proved what it says: see package webhook. id is that of the project
+// whose path alone was proved, as GitLab says it; 0 if it is not known.
+func (s *setup) decide(e store.Event, id int64) (d decision) {
 	d.event = e
 	defer func() {
 		if r := recover(); r != nil {
@@ -113,6 +117,17 @@ func (s *setup) decide(e store.Event) (d decision) {
 		d.firing = true
 		return d
 	}
+	switch {
+	case isOwn(e) && e.Kind == route.Job:
+		s.decideJob(&d)
+		return d
+	case isOwn(e) && e.Kind == kindReport:
+		s.decideReport(&d)
+		return d
+	case e.Kind == route.Job:
+		d.reason = "a job asks through the API, not by a webhook"
+		return d
+	}
 	f, err := route.Decode(e.Kind, e.Body)
 	if err != nil {
 		d.reason = "the body cannot be read: " + err.Error()
@@ -128,9 +143,9 @@ func (s *setup) decide(e store.Event) (d decision) {
 			d.reason = "the token of the webhook does not speak for the source project of the merge request"
 			return d
 		}
-		f.Project.ID, f.Project.Path = 0, e.Project
+		f.Project.ID, f.Project.Path = id, e.Project
 		if f.MergeRequest != nil {
-			f.MergeRequest.ProjectID, f.MergeRequest.SourceProjectID, f.MergeRequest.ProjectPath = 0, 0, e.Project
+			f.MergeRequest.ProjectID, f.MergeRequest.SourceProjectID, f.MergeRequest.ProjectPath = id, id, e.Project
 		}
 	}
 	f.At = e.ReceivedAt
@@ -141,7 +156,7 @@ func (s *setup) decide(e store.Event) (d decision) {
 // keep stores decisions: the state of the events, a delivery for each work, and
 // the work itself, all or none. Events that another agent has routed are left
 // to it.
-func (a *Agent) keep(ctx context.Context, decisions []decision) error {
+func (a *Agent) keep(ctx context.Context, s *setup, decisions []decision) error {
 	err := a.store.Write(ctx, func(tx *store.Tx) error {
 		var puts []work.Put
 		for _, d := range decisions {
@@ -159,10 +174,13 @@ func (a *Agent) keep(ctx context.Context, decisions []decision) error {
 				return err
 			}
 			for _, w := range works {
-				if err := addDelivery(tx, d.event, w); err != nil {
+				if err := addDelivery(tx, d.event, w, d.single); err != nil {
 					return err
 				}
-				puts = append(puts, work.Put{Key: w.Key, Pool: syncPool(w.Target), Project: w.Project, Wanted: d.event.ID, Debounce: a.o.debounce})
+				puts = append(puts, a.putOf(s, d, w))
+			}
+			if err := a.changed(tx, d.event.ID); err != nil {
+				return err
 			}
 		}
 		slices.SortFunc(puts, func(a, b work.Put) int { return strings.Compare(a.Key, b.Key) })
@@ -182,6 +200,21 @@ func (a *Agent) keep(ctx context.Context, decisions []decision) error {
 		}
 	}
 	return nil
+}
+
+// putOf asks for work. Nobody waits for more to come while a job waits.
+func (a *Agent) putOf(s *setup, d decision, w route.Work) work.Put {
+	p := work.Put{Key: w.Key, Pool: syncPool(w.Target), Project: w.Project, Wanted: d.event.ID, Debounce: a.o.debounce}
+	r, ok := s.Route(w.Rule)
+	switch {
+	case d.single != nil:
+		p.Pool, p.Debounce = reportPool(kindReport, w.Key), 0
+	case d.event.Kind == route.Job:
+		p.Debounce = 0
+	case ok && r.Debounce > 0:
+		p.Debounce = r.Debounce
+	}
+	return p
 }
 
 // onceOnly leaves out work that may be caused once and was. An event that is
@@ -211,8 +244,8 @@ func (a *Agent) onceOnly(tx *store.Tx, d *decision) (works []route.Work, err err
 	return works, nil
 }
 
-func addDelivery(tx *store.Tx, e store.Event, w route.Work) error {
-	text, err := json.Marshal(payload{Work: w, Trace: e.TraceParent})
+func addDelivery(tx *store.Tx, e store.Event, w route.Work, one *single) error {
+	text, err := json.Marshal(payload{Work: w, Trace: e.TraceParent, Single: one})
 	if err != nil {
 		return fmt.Errorf("encode work: %w", err)
 	}

@@ -19,11 +19,12 @@ import (
 // setup is what a configuration comes to. It does not change.
 type setup struct {
 	*config.Config
-	version string
-	table   *route.Table
-	tokens  *Tokens
-	hooks   http.Handler
-	scrub   *delivery.Scrubber
+	version  string
+	table    *route.Table
+	tokens   *Tokens
+	hooks    http.Handler
+	verifier *auth.Verifier
+	scrub    *delivery.Scrubber
 
 	mu      sync.Mutex
 	targets map[way]delivery.Target
@@ -54,11 +55,10 @@ func (a *Agent) newSetup(c *config.Config) (*setup, error) {
 	if s.table, err = route.New(route.Config{Instances: instances, Rules: c.Rules(), Deletes: c.Deletes()}); err != nil {
 		return nil, err
 	}
-	verifier, err := auth.New(c.Auth, nil)
-	if err != nil {
+	if s.verifier, err = auth.New(c.Auth, nil); err != nil {
 		return nil, err
 	}
-	s.hooks = webhook.New(a.store, verifier, webhook.Options{
+	s.hooks = webhook.New(a.store, s.verifier, webhook.Options{
 		Instances: c.InstanceURLs(), MemoryBudget: c.Limits.Memory, Observe: a.metrics.webhook, TraceParent: a.trace.parent(),
 	})
 	for _, t := range c.Targets {

@@ -104,7 +104,7 @@ func (r *syncRun) run(ctx context.Context) work.Result {
 		return r.postponed(err)
 	}
 	if h.instead != "" {
-		return work.Result{Finish: func(tx *store.Tx) error { return r.overtakeAll(tx, h.instead) }}
+		return work.Result{Finish: func(tx *store.Tx) error { return r.overtakeAll(tx, h.instead, h.result) }}
 	}
 	r.choose(h)
 	d, err := r.s.delivering(r.row.work.Work)
@@ -193,6 +193,9 @@ func (r *syncRun) begin(ctx context.Context) error {
 			return errNotOurs
 		}
 		if err := r.save(tx); err != nil {
+			return err
+		}
+		if err := r.a.changed(tx, r.events()...); err != nil {
 			return err
 		}
 		return r.putStatus(tx, r.row.SHA, r.a.o.openAfter)

@@ -23,6 +23,7 @@ const maxGitLabAnswer = 64 << 20 // bytes
 type Tokens struct {
 	c      *config.Config
 	byName map[string]*speaker
+	ids    projectIDs
 
 	mu   sync.Mutex
 	bots map[string][]int64 // ids of our own users, by URL of the instance

@@ -70,6 +70,7 @@ type Route struct {
 	Optional []string      // targets of Sync whose failure fails nothing
 	Timeout  time.Duration // one deadline for a delivery
 	Wait     bool          // for the true result
+	Debounce time.Duration // how long to wait for more events of the same ref
 }
 
 // Schedule is a delivery that no event asks for.

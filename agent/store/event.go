@@ -50,6 +50,10 @@ type EventFilter struct {
 
 const eventColumns = "e.id, e.idempotency_key, e.kind, e.instance, e.project, e.project_id, e.ref, e.sha, e.received_at, e.state, e.reason, e.trace_parent"
 
+// OwnPrefix begins the idempotency keys of events that an agent makes itself. What
+// comes from outside never has such a key: whoever takes it in sees to that.
+const OwnPrefix = "remora:"
+
 // Append stores an event and returns after the commit. An event whose key is
 // known is not stored again: duplicate is true and id that of the first.
 //

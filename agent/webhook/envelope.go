@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"gitlab.com/remora-ci/remora/agent/store"
 )
 
 // Envelope is what has to be known of a webhook to store and to find it. What a
@@ -243,7 +245,8 @@ func (e *Envelope) addInstance(address string) {
 }
 
 // idempotencyKey is the sender's name of this delivery, which stays the same when
-// it is sent again.
+// it is sent again. One that looks like a key of our own is no name: what we make
+// ourselves is believed further than what comes from outside.
 func idempotencyKey(header http.Header, body []byte) string {
 	names := []string{"Idempotency-Key", "Webhook-Id"}
 	if len(header.Values("Webhook-Signature")) > 0 {
@@ -251,7 +254,7 @@ func idempotencyKey(header http.Header, body []byte) string {
 	}
 	for _, name := range names {
 		key := strings.TrimSpace(header.Get(name))
-		if key != "" && len(key) <= maxKey && !strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if key != "" && len(key) <= maxKey && !strings.HasPrefix(key, store.OwnPrefix) && !strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return key
 		}
 	}

@@ -28,6 +28,17 @@ func (c *Client) Projects(ctx context.Context) iter.Seq2[ProjectInfo, error] {
 	})
 }
 
+// Project reads one project. Of a moved one, asked for by its old path, it is where
+// it is now: https://docs.gitlab.com/api/projects/#get-a-single-project.
+func (c *Client) Project(ctx context.Context, p Project) (ProjectInfo, error) {
+	answer, res, err := c.api.Projects.GetProject(string(p), nil, gl.WithContext(ctx))
+	got, err := result("read project", answer, res, err)
+	if err != nil {
+		return ProjectInfo{}, err
+	}
+	return ProjectInfo{ID: got.ID, Path: got.PathWithNamespace, URL: got.WebURL, DefaultBranch: got.DefaultBranch}, nil
+}
+
 // Ref is a branch or tag and the commit that it points to.
 type Ref struct {
 	Name string // short

@@ -20,9 +20,13 @@ func (c *call) listProjects() reply {
 			own = append(own, p)
 		}
 	}
-	return paged(c, own, func(p *project) any {
-		return fields{"id": p.ID, "path_with_namespace": p.Path, "default_branch": p.DefaultBranch, "web_url": c.URL + "/" + p.Path}
-	})
+	return paged(c, own, func(p *project) any { return c.showProject(p) })
+}
+
+func (c *call) getProject() reply { return reply{code: 200, body: c.showProject(c.project)} }
+
+func (c *call) showProject(p *project) fields {
+	return fields{"id": p.ID, "path_with_namespace": p.Path, "default_branch": p.DefaultBranch, "web_url": c.URL + "/" + p.Path}
 }
 
 func (c *call) listBranches() reply { return c.listRefs(c.project.branches) }
