@@ -68,6 +68,8 @@ type Agent struct {
 	listener net.Listener
 	drain    time.Duration
 	unlock   func() error // the data folder; nil if it is not ours alone
+	keeper   *tokenKeeper
+	auditor  *auditor
 
 	watchers watchers
 
@@ -98,10 +100,11 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Agent, err error)
 		Alone: a.alone(ctx, c.Store),
 	})
 	a.metrics = newMetrics(o.Version, a.store, a.queue)
+	a.keeper, a.auditor = newTokenKeeper(a.metrics.registry), newAuditor(a.store, a.metrics.registry)
 	if a.trace, err = newTracer(ctx, o); err != nil {
 		return nil, err
 	}
-	first, err := a.newSetup(c)
+	first, err := a.adopt(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -131,14 +134,16 @@ func (a *Agent) Run(ctx context.Context) error {
 		failed = a.serve(ctx)
 		stop() // without its address it is of no use
 	})
-	for _, part := range []func(context.Context){a.routeEvents, a.work, a.listen, a.schedules, a.sweep, a.learnBots, a.reload} {
+	for _, part := range []func(context.Context){a.routeEvents, a.work, a.listen, a.schedules, a.sweep, a.learnBots, a.reload, a.watchTokens, a.listenTokens} {
 		all.Go(func() { part(ctx) })
 	}
+	endAudit := a.auditor.start(ctx)
 	log.Info().Str("address", a.Addr().String()).Str("version", a.o.Version).Msg("agent started")
 	<-ctx.Done()
 	a.draining.Store(true)
 	log.Info().Dur("timeout", a.drain).Msg("agent draining")
 	all.Wait()
+	endAudit()
 	err := errors.Join(failed, a.trace.close(), a.close())
 	log.Info().Msg("agent stopped")
 	return err
@@ -172,6 +177,8 @@ func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 		res = a.expand(ctx, it, name)
 	case kindReport:
 		res = a.post(ctx, it)
+	case kindRotate:
+		res = a.rotate(ctx, it, name)
 	default:
 		res.Err = delivery.Permanent(fmt.Errorf("work %q: this version does not know its kind", it.Key))
 	}

@@ -15,6 +15,9 @@ func (a *Agent) reload(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-a.keeper.stale:
+			a.renewTokens(ctx)
+			continue
 		case <-a.o.Hangup:
 		}
 		if a.o.Reload != nil {
@@ -31,7 +34,7 @@ func (a *Agent) reloadOnce(ctx context.Context) {
 	}
 	var next *setup
 	if err == nil {
-		next, err = a.newSetup(c)
+		next, err = a.adopt(ctx, c)
 	}
 	if err != nil {
 		for line := range strings.SplitSeq(a.current().scrub.Text(err.Error()), "\n") {

@@ -19,12 +19,15 @@ import (
 // setup is what a configuration comes to. It does not change.
 type setup struct {
 	*config.Config
+	configured *config.Config // before stored tokens took the place of those that they came from
+
 	version  string
 	table    *route.Table
 	tokens   *Tokens
 	hooks    http.Handler
 	verifier *auth.Verifier
 	scrub    *delivery.Scrubber
+	auditor  *auditor
 
 	mu      sync.Mutex
 	targets map[way]delivery.Target
@@ -43,9 +46,9 @@ const usualTimeout = 5 * time.Minute
 
 // newSetup makes all that c asks for. Nothing is sent.
 func (a *Agent) newSetup(c *config.Config) (*setup, error) {
-	s := &setup{Config: c, version: a.o.Version, scrub: delivery.NewScrubber(c.Secrets()...), targets: map[way]delivery.Target{}}
+	s := &setup{Config: c, version: a.o.Version, scrub: delivery.NewScrubber(c.Secrets()...), auditor: a.auditor, targets: map[way]delivery.Target{}}
 	var err error
-	if s.tokens, err = newTokens(c, a.o.Version, a.metrics.gitlab); err != nil {
+	if s.tokens, err = newTokens(c, a.o.Version, a.askedGitLab); err != nil {
 		return nil, err
 	}
 	instances := make([]route.Instance, len(c.Instances))
@@ -113,7 +116,7 @@ func (s *setup) build(at way) (delivery.Target, error) {
 		c.Config.Mirror.ProjectToken = who.Value
 	}
 	c.Config.HTTP.Insist = true
-	made, err := target.Build(c.Config, rest.Config{CAFile: c.CAFile, UserAgent: "remora/" + s.version}, at.timeout, at.noWait)
+	made, err := target.Build(c.Config, rest.Config{CAFile: c.CAFile, UserAgent: "remora/" + s.version, Audit: s.audit(at.name)}, at.timeout, at.noWait)
 	if err != nil {
 		return nil, delivery.Permanent(fmt.Errorf("target %s: %w", at.name, err))
 	}

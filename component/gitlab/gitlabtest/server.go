@@ -21,6 +21,7 @@ type Server struct {
 	lastID   int64
 	users    map[int64]*User
 	tokens   map[string]credential
+	facts    map[string]*fact // by token
 	projects map[int64]*project
 	leases   map[string]bool
 	log      []*Request
@@ -151,6 +152,10 @@ func (s *Server) routes() http.Handler {
 	}
 	const mr = "/projects/{id}/merge_requests/{iid}"
 	handle("GET /user", "", (*call).self)
+	handle("GET /metadata", "", (*call).metadata)
+	handle("GET /personal_access_tokens/self", "", (*call).ownToken)
+	handle("POST /personal_access_tokens/self/rotate", "expires_at", (*call).rotateToken)
+	handle("GET /projects/{id}", "", (*call).getProject)
 	handle("POST /projects/{id}/statuses/{sha}", "state ref name context target_url description coverage pipeline_id", (*call).postStatus)
 	handle("GET /projects/{id}/repository/commits/{sha}", "stats", (*call).getCommit)
 	handle("GET /projects/{id}/repository/commits/{sha}/statuses", "all name ref stage pipeline_id order_by sort "+paging, (*call).listStatuses)
