@@ -55,6 +55,7 @@ type Attempt struct {
 // by several goroutines.
 type Client struct {
 	http    *http.Client
+	live    *http.Client // for [Client.Stream]: one attempt, and no time limit of its own
 	maxBody int64
 }
 
@@ -86,7 +87,11 @@ func New(c Config) (*Client, error) {
 		Backoff:      backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	return &Client{http: &http.Client{Transport: oneOf{&retryablehttp.RoundTripper{Client: retrying}}, CheckRedirect: refuse}, maxBody: c.MaxBody}, nil
+	return &Client{
+		http:    &http.Client{Transport: oneOf{&retryablehttp.RoundTripper{Client: retrying}}, CheckRedirect: refuse},
+		live:    &http.Client{Transport: wire, CheckRedirect: refuse},
+		maxBody: c.MaxBody,
+	}, nil
 }
 
 func (c Config) withDefaults() Config {

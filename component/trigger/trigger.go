@@ -8,11 +8,14 @@
 //
 //	POST /api/v1/deliveries        Request  -> 202, Location, Delivery
 //	GET  /api/v1/deliveries/{id}            -> 200, Delivery; with Accept: text/event-stream,
-//	                                           "event: delivery" for each change, the last one with done true
+//	                                           "event: delivery" at once and for each change, the
+//	                                           last one with done true; a comment every 15 s
 //	POST /api/v1/reports           Report   -> 202 or 200, Location, Delivery (of kind report)
 //
 // Refusals are RFC 9457 problems ([Problem]). The documents of this package are
 // the wire format: fields are added, never renamed.
+//
+// [Client] is the job's side of it.
 package trigger
 
 import (
@@ -86,6 +89,7 @@ type Target struct {
 	Result      string             `json:"result,omitempty"`
 	Revision    string             `json:"revision,omitempty"`
 	Started     bool               `json:"started,omitempty" doc:"it was started, its end was not awaited"`
+	Overdue     bool               `json:"overdue,omitempty" doc:"failed because its deadline passed before there was a result"`
 	Warnings    []string           `json:"warnings,omitempty"`
 	Log         []delivery.LogLine `json:"log,omitempty"`
 	TookMS      int64              `json:"took_ms"`
@@ -112,4 +116,5 @@ type Problem struct {
 	Title  string `json:"title,omitempty"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"` // one sentence: what did not hold
+	Remedy string `json:"remedy,omitempty"`
 }
