@@ -156,7 +156,9 @@ func (c Config) CheckTokens(tokens []TokenName) error {
 }
 
 // plainPath is the path of a group as it is compared: GitLab's paths have no case.
-func plainPath(path string) string { return strings.ToLower(strings.Trim(strings.TrimSpace(path), "/")) }
+func plainPath(path string) string {
+	return strings.ToLower(strings.Trim(strings.TrimSpace(path), "/"))
+}
 
 func badURL(text string) string {
 	u, err := url.Parse(text)

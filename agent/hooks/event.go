@@ -127,7 +127,7 @@ func EventsFor(kinds []string, commands bool) []string {
 		}
 	}
 	if commands {
-		list = append(list, "note_events", "merge_requests_events")
+		list = append(list, "note_events")
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
