@@ -176,6 +176,10 @@ func (a *Agent) lookAtToken(ctx context.Context, s *setup, who *speaker, state s
 		}
 		return
 	}
+	if state.State == store.TokenRotating {
+		a.wantRotation(ctx, log, s, who, state) // to find out how it ended
+		return
+	}
 	info, err := who.gl.Token(asking)
 	var status *rest.StatusError
 	switch {
@@ -185,7 +189,7 @@ func (a *Agent) lookAtToken(ctx context.Context, s *setup, who *speaker, state s
 		}
 		return
 	case errors.As(err, &status) && status.Code == 401:
-		if state.State != store.TokenRotating && a.keeper.once(who.Name, today) {
+		if a.keeper.once(who.Name, today) {
 			log.Error().Str("reason", s.scrub.Text(err.Error())).Str("remedy", "make a new token in GitLab and configure it").Msg("token refused")
 		}
 		return

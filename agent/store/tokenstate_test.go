@@ -32,7 +32,7 @@ func TestTheStateOfATokenIsOneRow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		second.Error = "gone"
+		second.Error = "gone\uFFFD" // a byte that no text column takes
 		got, err := s.TokenStates(t.Context())
 		if diff := cmp.Diff(map[string]store.TokenState{"bot": second}, got); diff != "" || err != nil {
 			t.Error(diff, err)
