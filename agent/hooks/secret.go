@@ -85,7 +85,7 @@ func (v Vault) version(p Pair) string {
 	if p.Token.Empty() && p.Signing.Empty() {
 		return ""
 	}
-	const rounds, size = 210_000, 8
+	const rounds, size = 100_000, 8
 	key, err := pbkdf2.Key(sha256.New, p.Token.Reveal()+" "+p.Signing.Reveal(), []byte(v.name("version")), rounds, size)
 	if err != nil {
 		return ""
@@ -115,18 +115,23 @@ func (v Vault) Current(ctx context.Context) (Pair, error) {
 
 // stored reads a pair of ours; which is "" or [previously].
 func (v Vault) stored(ctx context.Context, which string) (Pair, error) {
+	p, err := v.read(ctx, which)
+	if err != nil {
+		return Pair{}, err
+	}
+	p.Since, err = v.Store.SecretChanged(ctx, v.name(nameToken+which))
+	p.Version = v.version(p)
+	return p, err
+}
+
+// read is the quick part of stored.
+func (v Vault) read(ctx context.Context, which string) (Pair, error) {
 	token, err := v.Store.Secret(ctx, v.name(nameToken+which))
 	if err != nil {
 		return Pair{}, err
 	}
 	signing, err := v.Store.Secret(ctx, v.name(nameSigning+which))
-	if err != nil {
-		return Pair{}, err
-	}
-	since, err := v.Store.SecretChanged(ctx, v.name(nameToken+which))
-	p := Pair{Token: token, Signing: signing, Own: true, Since: since}
-	p.Version = v.version(p)
-	return p, err
+	return Pair{Token: token, Signing: signing, Own: true}, err
 }
 
 // put stores a new pair in one transaction, all of it or none: over the one there
@@ -136,7 +141,7 @@ func (v Vault) put(ctx context.Context, over bool) error {
 	var old Pair
 	if over {
 		var err error
-		if old, err = v.stored(ctx, ""); err != nil {
+		if old, err = v.read(ctx, ""); err != nil {
 			return err
 		}
 	}
@@ -199,7 +204,7 @@ func (v Vault) Rotate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := v.stored(ctx, previously); err == nil && lacking(hooks, now.Version) {
+	if _, err := v.read(ctx, previously); err == nil && lacking(hooks, now.Version) {
 		return nil
 	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -246,7 +251,7 @@ func (v Vault) Forget(ctx context.Context) error {
 // replaced ones. Without a key there are none.
 func (v Vault) Accepted(ctx context.Context) (tokens, signing []delivery.Secret, err error) {
 	for _, which := range []string{"", previously} {
-		p, err := v.stored(ctx, which)
+		p, err := v.read(ctx, which)
 		switch {
 		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrNoKey):
 			continue
