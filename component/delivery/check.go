@@ -1,6 +1,9 @@
 package delivery
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Checker is a target that can say whether it would work. It changes nothing.
 type Checker interface {
@@ -27,3 +30,21 @@ const (
 	Warn Level = "warn" // works now, will not for ever or not for everything
 	Fail Level = "fail"
 )
+
+// Wrong is the finding of an error: what is wrong, and what helps.
+func Wrong(subject string, level Level, err error) Finding {
+	f := Explain(err)
+	text := strings.TrimSpace(f.Summary)
+	switch cause := strings.TrimSpace(f.Cause); {
+	case cause == "":
+	case strings.HasSuffix(cause, text): // it was made of the same error
+		text = cause
+	default:
+		text += ": " + cause
+	}
+	remedy := f.Remedy
+	if remedy == "" && level != Pass {
+		remedy = "try again later; if it stays so, look at the log of the other side"
+	}
+	return Finding{Subject: subject, Level: level, Text: text, Remedy: remedy}
+}

@@ -31,6 +31,7 @@ const (
 	Refused Part = "refused" // it has no credentials
 	HTTP    Part = "http"    // it does not speak HTTP: no hostile server
 	Midway  Part = "midway"  // it makes one request only, or speaks no HTTP
+	Check   Part = "check"   // it cannot say whether it would work
 )
 
 // Suite says how to make a target in each situation. Every target that it makes
@@ -82,6 +83,7 @@ func Run(t *testing.T, s Suite) {
 	s.part(t, "what does not concern it is skipped", Skips, len(s.Skips) > 0, s.skips)
 	s.part(t, "refused credentials are permanent", Refused, s.Refused != nil || s.At != nil, s.refused)
 	s.part(t, "a plan sends nothing", Plan, true, s.plan)
+	s.part(t, "a check finds out and changes nothing", Check, s.At != nil, s.check)
 	s.part(t, "a cancel ends the wait", HTTP, s.At != nil, s.cancelDuring)
 	s.part(t, "a deadline ends the wait", HTTP, s.At != nil, s.deadlineDuring)
 	s.part(t, "hostile answers give an error that helps", HTTP, s.At != nil, s.hostile)

@@ -49,6 +49,15 @@ func (p *probe) send(ctx context.Context) (delivery.Receipt, error) {
 	return delivery.Receipt{Request: a.String()}, nil
 }
 
+// Check asks without the token.
+func (p *probe) Check(ctx context.Context) []delivery.Finding {
+	_, err := p.out.Do(ctx, rest.Call{Method: http.MethodGet, URL: p.base})
+	if err != nil {
+		return []delivery.Finding{delivery.Wrong("address", delivery.Fail, p.explain(err))}
+	}
+	return []delivery.Finding{{Subject: "address", Level: delivery.Pass, Text: p.base + " answers"}}
+}
+
 func (p *probe) explain(err error) error {
 	err = rest.Fault(err, rest.Names{URL: "PROBE_URL", Token: "PROBE_TOKEN"})
 	f := *delivery.Explain(err)
