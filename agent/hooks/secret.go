@@ -95,14 +95,29 @@ func (v Vault) version(p Pair) string {
 
 // Current is the pair that hooks are to have. It makes one if there is none.
 func (v Vault) Current(ctx context.Context) (Pair, error) {
+	return v.current(ctx, func() (Pair, error) {
+		if err := v.put(ctx, false); err != nil {
+			return Pair{}, err
+		}
+		return v.stored(ctx, "")
+	})
+}
+
+// Peek is [Vault.Current] for a plan: where that would make a pair, this returns
+// one that no hook has.
+func (v Vault) Peek(ctx context.Context) (Pair, error) {
+	return v.current(ctx, func() (Pair, error) {
+		return Pair{Token: "to be made", Signing: "to be made", Version: "to be made", Own: true}, nil
+	})
+}
+
+func (v Vault) current(ctx context.Context, absent func() (Pair, error)) (Pair, error) {
 	if p := v.configured(); p.Version != "" {
 		return p, nil
 	}
 	p, err := v.stored(ctx, "")
 	if errors.Is(err, store.ErrNotFound) {
-		if err = v.put(ctx, false); err == nil {
-			p, err = v.stored(ctx, "")
-		}
+		p, err = absent()
 	}
 	if errors.Is(err, store.ErrNoKey) {
 		return Pair{}, delivery.Permanent(&delivery.Fault{
