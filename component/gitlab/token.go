@@ -150,3 +150,24 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	}
 	return got.Version, err
 }
+
+// Role is the role that the token's user has in a project, as GitLab's number: 10
+// Guest, 20 Reporter, 30 Developer, 40 Maintainer, 50 Owner. It is that of a member
+// of the project or of a group around it; 0 where there is none, or where it comes
+// from a group that was invited, which GitLab does not tell here:
+// https://docs.gitlab.com/api/projects/#get-a-single-project.
+func (c *Client) Role(ctx context.Context, p Project) (int, error) {
+	answer, res, err := c.api.Projects.GetProject(string(p), nil, gl.WithContext(ctx))
+	got, err := result("read own role", answer, res, err)
+	if err != nil || got.Permissions == nil {
+		return 0, err
+	}
+	role := gl.AccessLevelValue(0)
+	if a := got.Permissions.ProjectAccess; a != nil {
+		role = a.AccessLevel
+	}
+	if a := got.Permissions.GroupAccess; a != nil {
+		role = max(role, a.AccessLevel)
+	}
+	return int(role), nil
+}

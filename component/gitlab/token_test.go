@@ -167,3 +167,22 @@ func mustRest(t *testing.T) *rest.Client {
 	}
 	return out
 }
+
+func TestTheOwnRoleIsThatOfTheProject(t *testing.T) {
+	t.Parallel()
+	git := gitlabtest.New(t)
+	scene := git.Populate()
+	for level := range map[gitlabtest.Level]bool{gitlabtest.Guest: true, gitlabtest.Developer: true, gitlabtest.Owner: true} {
+		git.AddMember(42, scene.Bot.ID, level)
+		if role, err := as(t, git, scene.Token).Role(t.Context(), gitlab.ProjectID(42)); role != int(level) || err != nil {
+			t.Errorf("got %d, %v, want %d", role, err, level)
+		}
+	}
+	open := git.AddProject(gitlabtest.Project{Path: "acme/open", Public: true})
+	if role, err := as(t, git, scene.Token).Role(t.Context(), gitlab.ProjectID(open.ID)); role != 0 || err != nil {
+		t.Errorf("got %d, %v for no member, want 0", role, err)
+	}
+	if _, err := as(t, git, scene.Token).Role(t.Context(), "acme/gone"); err == nil {
+		t.Error("a project that is not there has a role")
+	}
+}

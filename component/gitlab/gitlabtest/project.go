@@ -26,7 +26,15 @@ func (c *call) listProjects() reply {
 func (c *call) getProject() reply { return reply{code: 200, body: c.showProject(c.project)} }
 
 func (c *call) showProject(p *project) fields {
-	return fields{"id": p.ID, "path_with_namespace": p.Path, "default_branch": p.DefaultBranch, "web_url": c.URL + "/" + p.Path}
+	shown := fields{"id": p.ID, "path_with_namespace": p.Path, "default_branch": p.DefaultBranch, "web_url": c.URL + "/" + p.Path}
+	if c.user != nil && c.params.text("simple") != "true" {
+		access := fields{"project_access": nil, "group_access": nil}
+		if level := p.members[c.user.ID]; level > 0 {
+			access["project_access"] = fields{"access_level": level, "notification_level": 3}
+		}
+		shown["permissions"] = access
+	}
+	return shown
 }
 
 func (c *call) listBranches() reply { return c.listRefs(c.project.branches) }
