@@ -1,5 +1,11 @@
 package gitlab
 
+import (
+	"slices"
+
+	"gitlab.com/remora-ci/remora/component/delivery"
+)
+
 // HookScope is where a webhook lies: exactly one of the three.
 type HookScope struct {
 	Project Project // project hook
@@ -21,9 +27,43 @@ type Hook struct {
 	SigningPresent *bool    // nil where GitLab is too old to say it (before 19.0)
 }
 
+// HookSpec is a webhook as it is wanted. GitLab never shows its two secrets.
+type HookSpec struct {
+	URL          string
+	Name         string          // GitLab before 17.1 drops it, and Description
+	Description  string          // for people
+	Token        delivery.Secret // sent back by GitLab in X-Gitlab-Token; empty: none
+	SigningToken delivery.Secret // whsec_ and base64 of 32 bytes; empty: none. GitLab before 19.0 drops it
+	Events       []string        // names of the flags that are on; all others of the scope are sent as off
+	VerifyTLS    bool
+}
+
 // HookCall is one delivery of a webhook that GitLab remembers.
 type HookCall struct {
 	ID     int64
 	Status string // "200", "503", "internal error", …
 	URL    string
+}
+
+// The flags of a hook, in the order of GitLab's pages.
+var (
+	anyHookEvents     = []string{"push_events", "tag_push_events", "merge_requests_events"}
+	projectHookEvents = slices.Concat(anyHookEvents, []string{
+		"note_events", "confidential_note_events", "issues_events", "confidential_issues_events", "job_events", "pipeline_events",
+		"deployment_events", "releases_events", "milestone_events", "emoji_events", "feature_flag_events", "wiki_page_events",
+		"vulnerability_events", "resource_access_token_events", "resource_deploy_token_events",
+	})
+	groupHookEvents  = slices.Concat(projectHookEvents, []string{"member_events", "subgroup_events", "project_events"})
+	systemHookEvents = slices.Concat(anyHookEvents, []string{"repository_update_events"})
+)
+
+// HookEvents are the names of the flags that hooks of that scope have.
+func HookEvents(s HookScope) []string {
+	switch {
+	case s.System:
+		return slices.Clone(systemHookEvents)
+	case s.Group != "":
+		return slices.Clone(groupHookEvents)
+	}
+	return slices.Clone(projectHookEvents)
 }

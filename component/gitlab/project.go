@@ -14,6 +14,7 @@ type ProjectInfo struct {
 	Path          string // group/sub/project
 	URL           string // web URL
 	DefaultBranch string // empty while the repository is
+	Personal      bool   // it lies in the namespace of a user, not in a group
 }
 
 // Projects are the projects that the user of the token is a member of, without
