@@ -20,6 +20,9 @@ import (
 // allProjects is the glob of a token that is for every project.
 const allProjects = "**"
 
+// kinds are those of events that a route can name.
+var kinds = []string{route.Push, route.TagPush, route.MergeRequest, route.Pipeline, route.Deployment, route.Release, route.Job}
+
 // safeName is what can stand in a status name, a key of work and a metric.
 var safeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$`)
 
@@ -112,6 +115,7 @@ func (l *loader) tokens(instances []Instance) []Token {
 			d.Projects = []string{allProjects}
 		}
 		t := Token{Name: d.Name, Instance: l.instanceNamed(path, d.GitLab, instances), Value: d.Token, Projects: d.Projects}
+		t.Rotate, _ = strconv.ParseBool(d.Rotate)
 		for j, glob := range t.Projects {
 			at := l.itemOr(join(path, "projects"), j)
 			if problem := badGlob(glob); problem != "" {
@@ -211,11 +215,12 @@ func (l *loader) routes() []Route {
 		r := Route{Optional: d.Optional, Rule: route.Rule{
 			Name: firstOf(d.Name, fmt.Sprintf("route %d", i+1)), On: d.On, Projects: d.Projects, Refs: d.Refs, Sync: d.Sync, Report: d.Report,
 		}}
-		if on, _ := strconv.ParseBool(d.Forks); on {
-			r.Forks = route.ForksAll
-		}
+		r.Forks = l.forks(join(path, "forks"), d.Forks)
+		protected, err := strconv.ParseBool(d.Protected)
+		r.Open = err == nil && !protected
 		r.Wait, _ = strconv.ParseBool(d.Wait)
 		r.Timeout, _ = parseDuration(d.Timeout)
+		r.Debounce, _ = parsePause(d.Debounce)
 		if d.Paths != "" {
 			r.Paths = strings.Split(d.Paths, "\n")
 		}
@@ -234,6 +239,21 @@ func (l *loader) routes() []Route {
 	return list
 }
 
+// forks is what a route does about merge requests from forks.
+func (l *loader) forks(path, text string) string {
+	switch text {
+	case "", "false":
+		return route.ForksAllowed
+	case "true":
+		return route.ForksAll
+	case "never":
+		return route.ForksNever
+	}
+	words := []string{"false", "true", "never"}
+	l.fault(path, "want %s, not %q%s", strings.Join(words, ", "), clip(text), meant(text, words))
+	return route.ForksNever
+}
+
 // checkRule has package route check what is its own.
 func (l *loader) checkRule(path string, r route.Rule) {
 	r.Sync, r.Paths = []string{"any"}, nil
@@ -245,9 +265,12 @@ func (l *loader) checkRule(path string, r route.Rule) {
 			continue // checked apart
 		}
 		at := join(path, key)
-		for i, text := range map[string][]string{"on": r.On, "projects": r.Projects, "refs": r.Refs}[key] {
-			if strings.Contains(e.Error(), strconv.Quote(text)) {
+		for i, given := range map[string][]string{"on": r.On, "projects": r.Projects, "refs": r.Refs}[key] {
+			if strings.Contains(e.Error(), strconv.Quote(given)) {
 				at = l.itemOr(at, i)
+				if key == "on" {
+					text += meant(given, kinds)
+				}
 			}
 		}
 		l.fault(at, "%s", text)

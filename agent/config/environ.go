@@ -3,6 +3,8 @@ package config
 import (
 	"reflect"
 	"strings"
+
+	"gitlab.com/remora-ci/remora/agent/route"
 )
 
 // defaultGitLab is the instance that nothing else is said of.
@@ -23,6 +25,10 @@ func (l *loader) readEnv() {
 	}
 	if len(l.doc.Targets) == 0 {
 		l.fault("targets", "no target is configured: set DIREKTIV_URL, REMORA_HTTP_URL or REMORA_MIRROR_URL, or name a file with --config")
+	}
+	if _, ok := l.get("REMORA_URL"); ok {
+		l.doc.Routes[0].On = []string{route.Push, route.TagPush, route.MergeRequest, route.Job}
+		l.origins["routes[0].on"] = Origin{Variable: "REMORA_URL"}
 	}
 	if l.isSet("REMORA_GITLAB_TOKEN") || l.isSet("GITLAB_TOKEN") {
 		l.doc.Tokens = []token{{Name: "default"}}

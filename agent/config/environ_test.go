@@ -11,7 +11,9 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"gitlab.com/remora-ci/remora/agent/auth"
+	"gitlab.com/remora-ci/remora/agent/command"
 	"gitlab.com/remora-ci/remora/agent/config"
+	"gitlab.com/remora-ci/remora/agent/hooks"
 	"gitlab.com/remora-ci/remora/agent/route"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/report"
@@ -47,6 +49,8 @@ func TestTheEnvironmentAlone(t *testing.T) {
 		Store:    store.Config{Dir: "data", Retention: "P30D"},
 		Listen:   "0.0.0.0:80",
 		Shutdown: 40 * time.Second,
+		Commands: command.Config{Enabled: true, Prefix: "/remora", AccessLevel: 30},
+		Hooks:    hooks.Config{Kind: hooks.Off},
 		Limits:   config.Limits{PerProject: 10, Workers: 64, MaxAttempts: 20, Lease: time.Minute, Memory: 64 << 20},
 		Log:      "info",
 	}

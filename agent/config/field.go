@@ -121,6 +121,9 @@ func fieldOf(sf reflect.StructField, trim, skip string) (field, bool) {
 		f.kind = kind
 	}
 	f.open = f.open || sf.Tag.Get("open") != ""
+	if enum := sf.Tag.Get("enum"); enum != "" {
+		f.enum = strings.Fields(enum)
+	}
 	if f.key == "" {
 		// A variable that GitLab sets in a job is not there in an agent.
 		if env == "" || strings.HasPrefix(env, "CI_") || slices.Contains(strings.Fields(skip), env) {

@@ -30,11 +30,15 @@ func (l *loader) finish() (*Config, []Warning, error) {
 	c.Targets = l.targets()
 	c.Routes = l.routes()
 	c.Schedules = l.schedules(c.Instances)
-	c.Auth, c.Store = l.access(), l.store()
+	c.URL, c.Audiences = l.ownURL(), l.audiences(c.Instances)
+	c.Commands, c.Hooks = l.commands(c.Tokens), l.hooks(c.URL, c.Tokens)
+	c.Auth, c.Store = l.access(c.Hooks.Enabled()), l.store()
+	l.checkKeeping(c)
 	c.Limits = l.limits()
 	c.Shutdown, _ = parseDuration(l.doc.ShutdownTimeout)
 	l.checkListen()
 	l.checkUse()
+	l.checkPolicy(c)
 	if !slices.Contains(logLevels, l.doc.Log) {
 		l.fault("log", "want error, warn, info or debug, not %q%s", clip(l.doc.Log), meant(l.doc.Log, logLevels))
 	}
@@ -85,8 +89,9 @@ func fieldsAt(key string) []field {
 	return sectionOf(t, f.trim, f.skip).fields
 }
 
-// access are the secrets and rules of who may call.
-func (l *loader) access() auth.Config {
+// access are the secrets and rules of who may call. kept says that the agent makes
+// the secrets of its hooks, so that none need to be configured.
+func (l *loader) access(kept bool) auth.Config {
 	c := l.doc.Webhook
 	c.AdminToken = l.doc.AdminToken
 	blame := func(err error) {
@@ -97,6 +102,9 @@ func (l *loader) access() auth.Config {
 	}
 	blame(c.Validate())
 	for _, text := range c.Warnings() {
+		if kept && strings.HasPrefix(text, "REMORA_WEBHOOK_SECRET: missing") {
+			continue
+		}
 		path, fields := l.ownerOf(text, "webhook")
 		key, text := l.translate(path, fields, text)
 		l.warn(key, "%s", text)

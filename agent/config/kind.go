@@ -17,6 +17,14 @@ const (
 	kindSize     = "size"     // bytes: 64MiB
 	kindDuration = "duration" // 90s, 10m or PT10M, up to a day
 	kindPath     = "path"
+	kindPause    = "pause" // a duration up to maxPause, or 0s
+	kindHeal     = "heal"  // a duration up to a day, or off
+	kindAge      = "age"   // an ISO 8601 duration up to maxAge, or never
+)
+
+const (
+	maxPause = 5 * time.Minute
+	maxAge   = 366 * 24 * time.Hour
 )
 
 const maxInt = 1 << 20
@@ -38,6 +46,12 @@ func checkKind(kind, text string) string {
 		_, err = parseSize(text)
 	case kindDuration:
 		_, err = parseDuration(text)
+	case kindPause:
+		_, err = parsePause(text)
+	case kindHeal:
+		_, err = parseHeal(text)
+	case kindAge:
+		_, err = parseAge(text)
 	}
 	if err != nil {
 		return err.Error()
@@ -47,6 +61,50 @@ func checkKind(kind, text string) string {
 
 // parseDuration reads 90s, 10m, or PT10M as ISO 8601 has it.
 func parseDuration(text string) (time.Duration, error) {
+	d, err := anyDuration(text)
+	if err != nil || d <= 0 || d > 24*time.Hour {
+		return 0, fmt.Errorf("want a duration such as 90s, 10m or PT10M, at most 24h, not %q", clip(text))
+	}
+	return d, nil
+}
+
+// parsePause reads a duration that may be none at all.
+func parsePause(text string) (time.Duration, error) {
+	d, err := anyDuration(text)
+	if err != nil || d < 0 || d > maxPause {
+		return 0, fmt.Errorf("want a duration such as 2s, at most 5m, or 0s for none, not %q", clip(text))
+	}
+	return d, nil
+}
+
+// parseHeal reads a duration; off is 0.
+func parseHeal(text string) (time.Duration, error) {
+	if isOff(text) {
+		return 0, nil
+	}
+	d, err := anyDuration(text)
+	if err != nil || d <= 0 || d > 24*time.Hour {
+		return 0, fmt.Errorf("want a duration such as PT15M, at most 24h, or off, not %q", clip(text))
+	}
+	return d, nil
+}
+
+// parseAge reads a duration of ISO 8601; never is 0.
+func parseAge(text string) (time.Duration, error) {
+	if isOff(text) || text == "never" {
+		return 0, nil
+	}
+	d, err := anyDuration(text)
+	if err != nil || !strings.HasPrefix(text, "P") || d <= 0 || d > maxAge {
+		return 0, fmt.Errorf("want a duration such as P90D, at most P366D, or never, not %q", clip(text))
+	}
+	return d, nil
+}
+
+// isOff also knows what a reader of YAML 1.1 makes of off, where a variable gives it.
+func isOff(text string) bool { return text == "off" || text == "false" }
+
+func anyDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if strings.HasPrefix(text, "P") {
 		var iso *duration.Duration
@@ -57,10 +115,7 @@ func parseDuration(text string) (time.Duration, error) {
 			d = iso.ToTimeDuration()
 		}
 	}
-	if err != nil || d <= 0 || d > 24*time.Hour {
-		return 0, fmt.Errorf("want a duration such as 90s, 10m or PT10M, at most 24h, not %q", clip(text))
-	}
-	return d, nil
+	return d, err
 }
 
 var units = []struct {

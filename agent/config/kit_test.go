@@ -21,6 +21,7 @@ func sampleEnv() map[string]string {
 		"DIREKTIV_PROD_TOKEN": "direktiv-canary-p", "DIREKTIV_STAGING_TOKEN": "direktiv-canary-s", "BUILDS_KEY": "builds-canary-key",
 		"HOOK_SECRET": "hook-canary-secret-new", "HOOK_SECRET_OLD": "hook-canary-secret-old",
 		"REMORA_ADMIN": "admin-canary-token-long", "DB_PASSWORD": "db-canary-password",
+		"REMORA_KEY": "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWNhbmE=",
 	}
 }
 

@@ -22,6 +22,8 @@ const (
 	maxNodes  = 200 << 10 // YAML nodes to visit, aliases as often as they are used
 	maxItems  = 5000      // targets, routes and so on, each
 	maxFaults = 200       // to tell
+
+	maxCompared = 1 << 20 // globs to compare, two by two
 )
 
 // loader reads a document and remembers where each value comes from.
@@ -35,6 +37,7 @@ type loader struct {
 	warnings []Warning
 	more     int // faults beyond maxFaults
 	nodes    int // visited
+	compared int // globs, two by two
 	secrets  []delivery.Secret
 	hiding   bool // the text that is read is a secret
 }

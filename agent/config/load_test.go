@@ -14,7 +14,9 @@ import (
 	"github.com/sethvargo/go-envconfig"
 
 	"gitlab.com/remora-ci/remora/agent/auth"
+	"gitlab.com/remora-ci/remora/agent/command"
 	"gitlab.com/remora-ci/remora/agent/config"
+	"gitlab.com/remora-ci/remora/agent/hooks"
 	"gitlab.com/remora-ci/remora/agent/route"
 	"gitlab.com/remora-ci/remora/agent/schedule"
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -46,7 +48,7 @@ func TestTheSampleIsReadWhole(t *testing.T) {
 			{Name: "main", URL: "https://gitlab.example.com"}, {Name: "lab", URL: "https://lab.example.com/gitlab"},
 		},
 		Tokens: []config.Token{
-			{Name: "everything", Instance: "main", Value: "glpat-bot-canary", Projects: []string{"**"}},
+			{Name: "everything", Instance: "main", Value: "glpat-bot-canary", Projects: []string{"**"}, Rotate: true},
 			{Name: "acme", Instance: "main", Value: "glpat-acme-canary-1", Projects: []string{"acme/**"}},
 			{Name: "lab", Instance: "lab", Value: "glpat-lab-canary", Projects: []string{"**"}},
 		},
@@ -59,7 +61,11 @@ func TestTheSampleIsReadWhole(t *testing.T) {
 			Secrets: "hook-canary-secret-new\nhook-canary-secret-old", AdminToken: "admin-canary-token-long",
 			Allow: "10.0.0.0/8,192.0.2.7", TrustedProxies: "10.1.0.0/16",
 		},
-		Store: store.Config{URL: "postgres://remora:db-canary-password@db.example.com:5432/remora", Retention: "P30D"},
+		Store: store.Config{URL: "postgres://remora:db-canary-password@db.example.com:5432/remora", Key: "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWNhbmE=", Retention: "P30D"},
+		URL:   "https://remora.example.com", Audiences: []string{"https://sync.example.com"},
+		Commands: command.Config{Enabled: true, Prefix: "/remora", AccessLevel: 30},
+		Hooks: hooks.Config{Kind: "group", URL: "https://remora.example.com/hooks/gitlab", OldURLs: []string{"https://port.example.com/**"}, Heal: 15 * time.Minute,
+			Groups: []hooks.Override{{Token: "acme", Group: "acme"}, {Token: "lab", Group: "lab", Events: []string{"push", "tag_push"}}}},
 	}
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)
@@ -95,8 +101,10 @@ func sampleRoutes() []config.Route {
 		{Timeout: 10 * time.Minute, Wait: true, Optional: []string{"builds"}, Rule: route.Rule{
 			Name: "production", On: []string{"push", "merge_request"}, Projects: []string{"acme/**", "!acme/attic/**"}, Refs: []string{"main", "release/*"},
 			Paths: []string{"flows/**", "!**/*.md"}, Sync: []string{"flows", "builds"}, Report: shown}},
-		{Timeout: 5 * time.Minute, Wait: true, Rule: route.Rule{
+		{Timeout: 5 * time.Minute, Wait: true, Debounce: 2 * time.Second, Rule: route.Rule{
 			Name: "staging", Projects: []string{"acme/**"}, Refs: []string{"feature/**"}, Sync: []string{"flows-staging"}, Report: staging}},
+		{Timeout: 5 * time.Minute, Wait: true, Rule: route.Rule{
+			Name: "jobs", On: []string{"job"}, Projects: []string{"acme/**", "lab/**"}, Refs: []string{"main", "release/*"}, Forks: route.ForksNever, Sync: []string{"flows"}, Report: off}},
 		{Timeout: 5 * time.Minute, Wait: true, Rule: route.Rule{
 			Name: "copies", On: []string{"push", "tag_push"}, Sync: []string{"copy"}, Report: off}},
 	}
@@ -155,7 +163,7 @@ func TestSettingsSayWhereTheyComeFrom(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"gitlab[0].url": "testdata/remora.yaml:16:10", "listen": "REMORA_LISTEN",
-		"targets[0].auth": "default", "tokens[1].token": "testdata/remora.yaml:29:17",
+		"targets[0].auth": "default", "tokens[1].token": "testdata/remora.yaml:34:17",
 	} {
 		if got[key] != want {
 			t.Errorf("%s comes from %q, want %q", key, got[key], want)

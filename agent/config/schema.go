@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -119,8 +120,11 @@ func leafSchema(f field) schema {
 		values := []any{nil}
 		for _, v := range f.enum {
 			values = append(values, v)
-			if v == "off" {
-				values = append(values, false) // to readers of YAML 1.1
+			switch v {
+			case "off", "false":
+				values = append(values, false) // off is false to readers of YAML 1.1
+			case "true":
+				values = append(values, true)
 			}
 		}
 		return schema{"anyOf": []any{schema{"enum": values}, reference}}
@@ -130,8 +134,24 @@ func leafSchema(f field) schema {
 		return schema{"anyOf": []any{schema{"type": "integer", "minimum": 1, "maximum": maxInt}, schema{"type": "null"}, schema{"type": "string", "pattern": "^[0-9]+$"}, reference}}
 	case f.kind == kindSize:
 		return schema{"anyOf": []any{schema{"type": "string", "pattern": "^[0-9]+ ?(KiB|MiB|GiB)$"}, schema{"type": "null"}, reference}}
-	case f.kind == kindDuration:
-		return schema{"anyOf": []any{schema{"type": "string", "pattern": strings.Join([]string{`^P`, `^[0-9]`, referencePattern}, "|")}, schema{"type": "null"}}}
+	case f.kind == kindDuration || f.kind == kindPause || f.kind == kindHeal || f.kind == kindAge:
+		return durationSchema(f.kind)
 	}
 	return text
+}
+
+// durationSchema is a duration, and a word where one means none.
+func durationSchema(kind string) schema {
+	patterns := []string{`^P`, `^[0-9]`, referencePattern}
+	forms := []any{schema{"type": "null"}}
+	switch kind {
+	case kindHeal:
+		forms = append(forms, schema{"enum": []any{"off", false}})
+	case kindAge:
+		patterns = slices.DeleteFunc(patterns, func(p string) bool { return p == `^[0-9]` })
+		forms = append(forms, schema{"enum": []any{"never", "off", false}})
+	case kindPause:
+		forms = append(forms, schema{"const": 0})
+	}
+	return schema{"anyOf": append([]any{schema{"type": "string", "pattern": strings.Join(patterns, "|")}}, forms...)}
 }
