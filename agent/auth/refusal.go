@@ -15,6 +15,7 @@ const (
 	CodeToken     Code = "token"     // a project token that is malformed, forged or lacks a claim
 	CodeExpired   Code = "expired"   // a project token past its time
 	CodeScope     Code = "scope"     // a good token, for another path
+	CodeClaim     Code = "claim"     // an ID token of which a claim does not hold
 )
 
 // Refusal is why a call was turned away. It never holds what the caller sent as

@@ -50,7 +50,7 @@ type signature struct {
 //
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 func (v *Verifier) signed(h http.Header) (*signature, error) {
-	s := &signature{id: h.Get("webhook-id"), timestamp: h.Get("webhook-timestamp"), keys: v.signing}
+	s := &signature{id: h.Get("webhook-id"), timestamp: h.Get("webhook-timestamp"), keys: v.signingKeys()}
 	if len(s.keys) == 0 {
 		return nil, refuse(CodeSignature, "the call is signed, and no signing token is configured: set REMORA_WEBHOOK_SIGNING_TOKEN")
 	}

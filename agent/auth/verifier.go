@@ -1,10 +1,14 @@
 package auth
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -18,6 +22,59 @@ type Verifier struct {
 	signing        [][]byte
 	tokenKeys      []tokenKey
 	allow, proxies networks
+
+	extra atomic.Pointer[extra]
+}
+
+// extra are the secrets that were learned while the agent ran.
+type extra struct {
+	plain   secrets
+	signing [][]byte
+}
+
+// Extra sets the hook secrets and signing tokens (whsec_…) that are good besides the
+// configured ones: those that the agent itself gave its hooks, the new and the old.
+// It takes the place of what was set before. What is no secret is left out and named
+// by its number, from 1, in the error.
+func (v *Verifier) Extra(plain, signing []delivery.Secret) error {
+	var e extra
+	var errs []error
+	for i, s := range plain {
+		if len(s.Reveal()) < goodSecret || len(e.plain) == maxSecrets {
+			errs = append(errs, fmt.Errorf("hook secret %d is shorter than %d characters, or one too many", i+1, goodSecret))
+			continue
+		}
+		e.plain = append(e.plain, digestAll([]delivery.Secret{s})...)
+	}
+	for i, s := range signing {
+		key, err := parseSigningToken(s)
+		if err == nil && len(e.signing) == maxSecrets {
+			err = errors.New("one too many")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("signing token %d: %w", i+1, err))
+			continue
+		}
+		e.signing = append(e.signing, key)
+	}
+	v.extra.Store(&e)
+	return errors.Join(errs...)
+}
+
+// known are all shared secrets, and signingKeys all signing tokens, that are good
+// now.
+func (v *Verifier) known() secrets {
+	if e := v.extra.Load(); e != nil {
+		return slices.Concat(v.plain, e.plain)
+	}
+	return v.plain
+}
+
+func (v *Verifier) signingKeys() [][]byte {
+	if e := v.extra.Load(); e != nil {
+		return slices.Concat(v.signing, e.signing)
+	}
+	return v.signing
 }
 
 // New reads c. now is the clock; nil is the real one.
@@ -66,11 +123,12 @@ func (v *Verifier) Admit(h http.Header, peer netip.Addr) (Admission, error) {
 	if given == "" {
 		return Admission{}, refuse(CodeMissing, "the call has neither webhook-signature nor X-Gitlab-Token")
 	}
-	if name, ok := v.plain.match(given); ok {
+	known := v.known()
+	if name, ok := known.match(given); ok {
 		return Admission{caller: Caller{KindSecret, "secret " + name, Scope{All: true}}}, nil
 	}
 	if len(v.tokenKeys) == 0 && len(v.packit) == 0 || strings.Count(given, ".") != 2 {
-		return Admission{}, refuse(CodeSecret, "X-Gitlab-Token is none of the %d secrets in REMORA_WEBHOOK_SECRET", len(v.plain))
+		return Admission{}, refuse(CodeSecret, "X-Gitlab-Token is none of the %d secrets in REMORA_WEBHOOK_SECRET and of our own hooks", len(known))
 	}
 	caller, err := v.token(given)
 	return Admission{caller: caller}, err
@@ -105,4 +163,27 @@ func (v *Verifier) Admin(h http.Header) (Caller, error) {
 		return Caller{}, refuse(CodeSecret, "the bearer token is none of the %d in REMORA_ADMIN_TOKEN", len(v.admin))
 	}
 	return Caller{KindAdmin, "admin token " + name, Scope{All: true}}, nil
+}
+
+// Bearer tells who calls with a token of ours as "Authorization: Bearer": who has
+// the admin token, or a project token made by [Issue]. Else it refuses with a
+// [*Refusal]. Tokens of Packit are for hooks alone: they never end.
+func (v *Verifier) Bearer(h http.Header) (Caller, error) {
+	admin, err := v.Admin(h)
+	if err == nil {
+		return admin, nil
+	}
+	_, given, _ := strings.Cut(h.Get("Authorization"), " ")
+	given = strings.TrimSpace(given)
+	if len(v.tokenKeys) == 0 || strings.Count(given, ".") != 2 {
+		return Caller{}, err
+	}
+	caller, err := v.token(given)
+	if err == nil && caller.Kind != KindProjectToken {
+		err = refuse(CodeToken, "the bearer token is Packit's, which is for hooks alone")
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return caller, nil
 }
