@@ -29,6 +29,8 @@ type CI struct {
 	CommitTag     string `env:"CI_COMMIT_TAG" usage:"tag, in tag pipelines"`
 	OpenMRs       string `env:"CI_OPEN_MERGE_REQUESTS" usage:"open merge requests of the branch: group/project!7,…"`
 	DebugTrace    string `env:"CI_DEBUG_TRACE"`
+	RootNamespace string `env:"CI_PROJECT_ROOT_NAMESPACE"`
+	UserLogin     string `env:"GITLAB_USER_LOGIN"`
 
 	PipelineID     string `env:"CI_PIPELINE_ID" usage:"id of the pipeline that statuses belong to"`
 	PipelineSource string `env:"CI_PIPELINE_SOURCE" usage:"why the pipeline runs: push, merge_request_event, schedule, …"`

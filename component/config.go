@@ -32,6 +32,7 @@ type Config struct {
 	Report  report.Config
 	GitLab  gitlab.Config
 	Paths   paths.Config
+	Agent   Agent
 	Job     Job
 	CI      CI
 
@@ -78,8 +79,12 @@ func (c *Config) defaults() {
 	}
 }
 
-// Validate tells everything that keeps a sync from being tried, as a [Misuse].
+// Validate tells everything that keeps a sync from being tried, as a [Misuse]. Where
+// an agent is asked, the targets are its own.
 func (c Config) Validate() error {
+	if c.Agent.Enabled() {
+		return c.validateAsking()
+	}
 	errs := []error{c.Targets.Validate(), c.Job.Validate(), c.Job.validateOptional(c.targetNames()), c.Paths.Validate(), c.validateReport(), c.CI.validate()}
 	if err := errors.Join(errs...); err != nil {
 		return &Misuse{err}

@@ -30,6 +30,9 @@ type TargetPlan struct {
 
 // PlanOf says what Run would send; the error is a [Misuse].
 func PlanOf(ctx context.Context, c Config, version string) (Plan, error) {
+	if c.Agent.Enabled() {
+		return planOfAsking(ctx, c, version)
+	}
 	j, err := prepare(ctx, c, version)
 	if err != nil {
 		return Plan{}, err

@@ -22,6 +22,7 @@ const maxNoteFile = 1 << 20
 type Single struct {
 	Name, State, Description, URL string
 	NoteFile                      string // markdown; "" for no note, "-" for standard input
+	Key                           string // for an agent: the same key is the same report; "" for a new one
 }
 
 // PostResult is what [Post] did; its JSON form is printed.
@@ -29,11 +30,18 @@ type PostResult struct {
 	Status string   `json:"status"` // the name that was reported
 	State  string   `json:"state"`
 	Report Reported `json:"report"`
+
+	Skipped string `json:"skipped,omitempty"` // why the agent had nothing to show: a newer report was there
+	Agent   *Asked `json:"agent,omitempty"`   // if one was asked to report
 }
 
 // Post reports the state of any job as the bot. The error is a [Misuse] if
-// nothing was tried; what GitLab refused is in the Result.
+// nothing was tried; what GitLab refused is in the Result. Where an agent is asked, it
+// reports.
 func Post(ctx context.Context, c Config, s Single, stdin io.Reader, version string) (PostResult, error) {
+	if c.Agent.Enabled() {
+		return postByAgent(ctx, c, s, stdin, version)
+	}
 	if c.GitLab.Token.Empty() {
 		return PostResult{}, &Misuse{errors.New("REMORA_GITLAB_TOKEN: missing; a bot's token with the api scope is needed to report, CI_JOB_TOKEN cannot")}
 	}
@@ -93,6 +101,7 @@ func (r PostResult) Print(w io.Writer, s Style) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "remora report  %s  %s  %s\n", clean(r.Status), s.paint(r.State), r.Report.String())
+	line(&b, "not shown", r.Skipped)
 	r.Report.problems(&b)
 	_, err := io.WriteString(w, b.String())
 	return err

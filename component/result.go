@@ -26,6 +26,7 @@ type Result struct {
 	Event    delivery.Event `json:"event"`
 	Targets  []Entry        `json:"targets"`
 	Report   Reported       `json:"report"`
+	Agent    *Asked         `json:"agent,omitempty"` // if one was asked in place of the targets
 	Notices  []string       `json:"notices,omitempty"`
 	Version  string         `json:"version"`
 
@@ -53,6 +54,7 @@ type Entry struct {
 
 // Reported is what GitLab was told.
 type Reported struct {
+	By       string    `json:"by,omitempty"` // agent, if that reports in place of this job
 	Statuses int       `json:"statuses"`
 	Note     string    `json:"note,omitempty"`
 	NoteURL  string    `json:"note_url,omitempty"`

@@ -40,11 +40,14 @@ type job struct {
 	gauge   report.Gauge // what GitLab's answers say is left of its rate limit
 }
 
-// Run brings every target to the state of the commit and reports. The error is a
-// [Misuse], and then nothing was sent; what became of the targets is in the
-// Result. ctx is canceled by a signal: what was opened is ended all the same.
-// The log goes to the logger of ctx.
+// Run brings every target to the state of the commit and reports, or has an agent do
+// both. The error is a [Misuse], and then nothing was sent; what became of the
+// targets is in the Result. ctx is canceled by a signal: what was opened is ended all
+// the same. The log goes to the logger of ctx.
 func Run(ctx context.Context, c Config, version string) (Result, error) {
+	if c.Agent.Enabled() {
+		return runByAgent(ctx, c, version)
+	}
 	j, err := prepare(ctx, c, version)
 	if err != nil {
 		return Result{}, err
@@ -82,14 +85,10 @@ func prepare(ctx context.Context, c Config, version string) (*job, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	j := &job{config: c, version: version, log: *zerolog.Ctx(ctx), scrub: c.Scrubber(), event: c.CI.event(time.Now())}
-	if c.CI.DebugTrace == "true" {
-		j.log.Warn().Msg("CI_DEBUG_TRACE is on: this job's log shows every variable, secrets too; turn it off, delete the log and replace the secrets")
+	j, err := newJob(ctx, c, version)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := rest.Authorities(c.CI.CAFile); err != nil {
-		return nil, &Misuse{fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)}
-	}
-	var err error
 	if j.targets, err = target.Build(c.Targets, j.outbound(0), c.Job.Deadline(), !c.Job.wait()); err != nil {
 		return nil, &Misuse{err}
 	}
@@ -104,6 +103,18 @@ func prepare(ctx context.Context, c Config, version string) (*job, error) {
 	}
 	if j.filter, err = paths.New(c.Paths, c.CI.ProjectDir, j.gitlab); err != nil {
 		return nil, &Misuse{err}
+	}
+	return j, nil
+}
+
+// newJob makes what every run needs, whoever delivers.
+func newJob(ctx context.Context, c Config, version string) (*job, error) {
+	j := &job{config: c, version: version, log: *zerolog.Ctx(ctx), scrub: c.Scrubber(), event: c.CI.event(time.Now())}
+	if c.CI.DebugTrace == "true" {
+		j.log.Warn().Msg("CI_DEBUG_TRACE is on: this job's log shows every variable, secrets too; turn it off, delete the log and replace the secrets")
+	}
+	if _, err := rest.Authorities(c.CI.CAFile); err != nil {
+		return nil, &Misuse{fmt.Errorf("CI_SERVER_TLS_CA_FILE: %w", err)}
 	}
 	return j, nil
 }
@@ -252,8 +263,12 @@ func (j *job) result(outcomes []delivery.Outcome, told report.Result) Result {
 }
 
 // Finish ends as canceled what the journal of a killed job says is still open,
-// and says how many statuses that were.
+// and says how many statuses that were. Where an agent was asked there are none: it
+// ends what it opened.
 func Finish(ctx context.Context, c Config, version string) (int, error) {
+	if c.Agent.Enabled() {
+		return 0, nil
+	}
 	if c.Job.Journal == "" {
 		return 0, &Misuse{errors.New("CI_PROJECT_DIR: missing, so there is no journal to finish; give --journal")}
 	}

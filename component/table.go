@@ -89,9 +89,12 @@ func (e Entry) detail(b *strings.Builder) {
 	}
 }
 
-// String is "statuses 2, note updated", or "off".
+// String is "statuses 2, note updated", or "by the agent".
 func (r Reported) String() string {
 	var parts []string
+	if r.By != "" {
+		parts = append(parts, "by the "+r.By)
+	}
 	if r.Statuses > 0 {
 		parts = append(parts, fmt.Sprintf("statuses %d", r.Statuses))
 	}

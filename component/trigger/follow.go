@@ -61,11 +61,14 @@ type follower struct {
 	asks   bool  // events do not get through
 }
 
-// learn makes one attempt, by events while they get through. news says whether
-// something changed.
+// learn makes one attempt, by events while they get through. A stream that is refused
+// says nothing of the delivery, as when too many are open: then it is asked plainly
+// as well. news says whether something changed.
 func (f *follower) learn(ctx context.Context) (news bool, err error) {
 	if !f.asks {
-		if news, err = f.listen(ctx); !f.asks || f.last.Done || ctx.Err() != nil {
+		var status *rest.StatusError
+		news, err = f.listen(ctx)
+		if f.last.Done || ctx.Err() != nil || !f.asks && !errors.As(err, &status) {
 			return news, err
 		}
 	}
@@ -122,7 +125,7 @@ func (f *follower) judge(within context.Context, err error, lived time.Duration)
 	case errors.Is(context.Cause(within), errHeldBack):
 		f.asks = true
 	case errors.As(err, &status):
-		f.asks = !rest.Temporary(status.Code) // asked plainly, the agent says why not
+		f.asks = !rest.Temporary(status.Code)
 	case errors.As(err, &conn) && !conn.Sent():
 		// Nobody is there, as while the agent restarts: that says nothing of streams.
 	case lived > f.client.pace.brief:

@@ -78,6 +78,7 @@ func TestTheTrueResultComes(t *testing.T) {
 		"where a proxy holds events back":         {with(func(o *triggertest.Options) { o.HoldBack = true }), func(c *trigger.Client) { c.Hasten(20*time.Millisecond, time.Minute, 0) }},
 		"where only heartbeats get through":       {with(func(o *triggertest.Options) { o.HeartsOnly, o.Heartbeat = true, time.Millisecond }), func(c *trigger.Client) { c.Hasten(20*time.Millisecond, time.Minute, 0) }},
 		"where nothing comes, not even hearts":    {with(func(o *triggertest.Options) { o.HoldBack = true }), func(c *trigger.Client) { c.Hasten(time.Minute, 20*time.Millisecond, time.Minute) }},
+		"where there are too many streams":        {with(func(o *triggertest.Options) { o.FullHouse = true }), nil},
 		"where JSON is answered":                  {with(func(o *triggertest.Options) { o.NoStreams = true }), nil},
 		"where each stream breaks after an event": {with(func(o *triggertest.Options) { o.CutAfter = 1 }), func(c *trigger.Client) { c.Hasten(time.Minute, time.Minute, time.Minute) }},
 	} {

@@ -149,6 +149,8 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, id string) {
 		problem(w, http.StatusNotFound, "there is no such delivery", "")
 	case s.o.NoStreams || !strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
 		write(w, http.StatusOK, d)
+	case s.o.FullHouse:
+		Fault{Code: http.StatusServiceUnavailable, Detail: "there are too many streams; ask without one", After: "5"}.write(w)
 	default:
 		s.stream(w, r, id)
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	Hold      bool             // a delivery stays waiting until Finish
 	Heartbeat time.Duration    // of a stream; default 15 s
 
+	FullHouse  bool // no stream is opened: there are too many
 	NoStreams  bool // JSON is answered, whatever is accepted
 	HoldBack   bool // as a proxy that buffers: nothing of a stream comes before its end
 	HeartsOnly bool // a stream has heartbeats and nothing else
