@@ -17,6 +17,15 @@ func (p *program) syncCommand() *cli.Command {
 commit at once, waits for the true results, shows them as commit statuses and as
 one note on the merge request, and prints them.
 
+With REMORA_AGENT_URL a Remora agent does all of this in place of the job, with its
+own credentials: the project needs no token of a target and none of the bot. The job
+shows its ID token, which the component's template asks GitLab for:
+
+   ` + component.IDTokenLines + `
+
+Then it follows until the true result. A deadline or a signal ends the job, not the
+delivery: the agent goes on.
+
 Every variable but a secret is also a flag; a flag beats the variable. Secrets
 are read from variables, or from the file that the variable with _FILE names:
 
@@ -25,6 +34,7 @@ are read from variables, or from the file that the variable with _FILE names:
 EXAMPLES:
    remora sync                                  in a CI job, all from variables
    remora sync --dry-run                        say what would be sent
+   remora sync --agent-url https://remora.example.com   have the agent do it
    remora sync --output json | jq .state        for scripts
    remora sync --finish                         end what a killed job left open
 

@@ -39,6 +39,7 @@ var layers = map[string]int{
 // and is imported by tests and by the stand alone.
 var doubles = map[string]int{
 	"component/gitlab/gitlabtest":            2,
+	"component/trigger/triggertest":          2,
 	"component/target/direktiv/direktivtest": 4,
 	"component/target/targettest":            4,
 	"agent/store/storetest":                  4,

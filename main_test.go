@@ -13,6 +13,7 @@ import (
 
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
 	"gitlab.com/remora-ci/remora/component/target/direktiv/direktivtest"
+	"gitlab.com/remora-ci/remora/component/trigger/triggertest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +26,8 @@ type world struct {
 	gitlab   *gitlabtest.Server
 	scene    gitlabtest.Scene
 	direktiv *direktivtest.Server
-	asked    int // GET requests that the Direktiv had seen when told to hang
+	agent    *triggertest.Server // nil until a script asks for one
+	asked    int                 // GET requests that the Direktiv had seen when told to hang
 }
 
 // TestScripts runs testdata/script: the command line, as a user sees it. Each
@@ -36,6 +38,7 @@ type world struct {
 //	direktiv hang           the next sync never ends by itself
 //	direktiv running        wait until that sync is followed and its status open
 //	direktiv release        let it end
+//	agent ...               see agent_mode_test.go
 //	state FILE              write what GitLab shows to FILE, as JSON
 //	stored FILE             put the events and deliveries of FILE into the agent's database
 func TestScripts(t *testing.T) {
@@ -43,7 +46,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		Setup:         setup,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"direktiv": direktivCommand, "state": stateCommand, "stored": storedCommand},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"direktiv": direktivCommand, "agent": agentCommand, "state": stateCommand, "stored": storedCommand},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }

@@ -13,6 +13,7 @@ var categories = []struct{ prefix, name string }{
 	{"DIREKTIV_", "Direktiv"},
 	{"REMORA_HTTP_", "HTTP system"},
 	{"REMORA_MIRROR_", "Git mirror"},
+	{"REMORA_AGENT_", "Agent"},
 	{"CI_", "Set by GitLab"},
 	{"REMORA_", "Job and report"},
 }

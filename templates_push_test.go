@@ -102,6 +102,24 @@ var pushes = map[string]struct {
 		settings:  map[string]string{"REMORA_GITLAB_TOKEN_FILE": "/tmp/token"},
 		want:      map[string][]string{"push": {"branch"}, "both": {"branch"}},
 	},
+	"a push in a person's own project, which has an agent and no secret": {
+		pipelines: map[string]map[string]string{"branch": branch(fork)},
+		args:      map[string]any{"agent-url": "https://remora.example.com"},
+		want:      map[string][]string{"push": {"branch"}, "both": {"branch"}}, // of a fork the agent knows, and remora skips it
+	},
+	"a push in a person's own project whose agent is a variable": {
+		pipelines: map[string]map[string]string{"branch": branch(fork)},
+		settings:  map[string]string{"REMORA_AGENT_URL": "https://remora.example.com"},
+		want:      map[string][]string{"push": {"branch"}, "both": {"branch"}},
+	},
+	"a push in a fork of a project that is named and has an agent": {
+		pipelines: map[string]map[string]string{"branch": branch(fork)},
+		args:      map[string]any{"agent-url": "https://remora.example.com", "project": "acme/app"},
+	},
+	"a fork's merge request in the parent, which has an agent": {
+		pipelines: map[string]map[string]string{"merge request": mergeRequest(map[string]string{"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "2"})},
+		args:      map[string]any{"agent-url": "https://remora.example.com"},
+	},
 	"a push in a fork with an open merge request": {
 		pipelines: map[string]map[string]string{
 			"branch":        branch(in(fork, map[string]string{"CI_OPEN_MERGE_REQUESTS": "acme/app!7"})),

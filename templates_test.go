@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gitlab.com/remora-ci/remora/component"
+	"gitlab.com/remora-ci/remora/component/trigger"
 )
 
 // What users include is held to these rules:
@@ -96,7 +97,7 @@ func TestNoInputReachesAShell(t *testing.T) {
 }
 
 // jobKeys are the keywords of a job that our templates may use.
-var jobKeys = []string{"stage", "image", "rules", "interruptible", "retry", "variables", "script", "after_script", "artifacts"}
+var jobKeys = []string{"stage", "image", "rules", "interruptible", "id_tokens", "retry", "variables", "script", "after_script", "artifacts"}
 
 // globals are names that GitLab does not take for a job, or that act on others' jobs.
 var globals = []string{"default", "stages", "workflow", "variables", "include", "image", "services", "cache", "before_script", "after_script", "pages", "spec", "true", "false", "nil", "null"}
@@ -248,6 +249,26 @@ func TestAJobRunsInItsImageAndMayBeReplaced(t *testing.T) {
 			t.Errorf("GIT_STRATEGY: got %v, want none by default: nothing is read from a clone", got)
 		}
 	})
+}
+
+// GitLab refuses an empty audience, so the prefix stands even where no agent is asked.
+func TestTheIDTokenIsForTheAgentAlone(t *testing.T) {
+	t.Parallel()
+	eachTemplate(t, func(t *testing.T, tmpl template, mandatory map[string]any) {
+		args := maps.Clone(mandatory)
+		args["agent-url"] = "https://remora.example.com"
+		_, content := job(t, tmpl, args)
+		want := map[string]any{"REMORA_ID_TOKEN": map[string]any{"aud": trigger.AudiencePrefix + "$REMORA_AGENT_URL"}}
+		if diff := cmp.Diff(want, content["id_tokens"]); diff != "" {
+			t.Errorf("id_tokens (-want +got):\n%s", diff)
+		}
+		if got := content["variables"].(map[string]any)["REMORA_AGENT_URL"]; got != args["agent-url"] {
+			t.Errorf("REMORA_AGENT_URL: got %v, want the input", got)
+		}
+	})
+	if !strings.Contains(component.IDTokenLines, "REMORA_ID_TOKEN: {aud: '"+trigger.AudiencePrefix+"$REMORA_AGENT_URL'}") {
+		t.Errorf("what remora tells to write is another line: %s", component.IDTokenLines)
+	}
 }
 
 func TestReportFilesAreArtifacts(t *testing.T) {
