@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"gitlab.com/remora-ci/remora/agent/auth"
+)
+
+// Verifier knows the tokens that are ours; [auth.Verifier] is one.
+type Verifier interface {
+	// Bearer is who has the admin token or a project token, or an [*auth.Refusal].
+	Bearer(h http.Header) (auth.Caller, error)
+
+	// Client is the address of who called; the zero Addr if it is not known.
+	Client(h http.Header, peer netip.Addr) netip.Addr
+}
+
+// IDTokens knows the ID tokens of CI jobs; [auth.IDTokens] is one.
+type IDTokens interface {
+	// Verify is the job that an ID token proves, or an [*auth.Refusal]. Every other
+	// error says that it cannot be told now, as when the keys cannot be read.
+	Verify(ctx context.Context, raw string) (auth.Job, error)
+}
+
+// The security schemes: what a caller proves itself with.
+const (
+	idToken      = "idToken"
+	projectToken = "projectToken"
+	adminToken   = "adminToken"
+)
+
+// kindJob is the kind of a caller with an ID token.
+const kindJob = "job"
+
+// schemes are the security scheme of each kind of caller. Every other kind is
+// refused.
+var schemes = map[string]string{kindJob: idToken, auth.KindProjectToken: projectToken, auth.KindAdmin: adminToken}
+
+// spoken is what people call a token.
+var spoken = map[string]string{idToken: "the ID token of a CI job", projectToken: "a project token", adminToken: "the admin token"}
+
+// maxToken bounds the header Authorization, in bytes. ID tokens have some 2,000.
+const maxToken = 16 << 10
+
+// admit lets a call pass whose caller is known and may make it, with its body read.
+func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	c := callOf(ctx.Context())
+	if err := s.identify(r, c); err != nil {
+		c.refuse(w, noCaller(err, r.Header.Get("Authorization") != ""))
+		return
+	}
+	if err := allowed(ctx.Operation(), c.caller.Kind); err != nil {
+		c.refuse(w, err)
+		return
+	}
+	if limit := ctx.Operation().MaxBodyBytes; limit > 0 {
+		if err := s.readBody(w, r, limit); err != nil {
+			c.refuse(w, err)
+			return
+		}
+	}
+	next(ctx)
+}
+
+// identify learns who calls. The error is an [*auth.Refusal], or says that it
+// cannot be told now.
+func (s *server) identify(r *http.Request, c *call) error {
+	raw, err := bearer(r.Header)
+	if err != nil {
+		return err
+	}
+	caller, err := s.o.Verifier.Bearer(r.Header)
+	if err == nil {
+		c.caller = caller
+		return nil
+	}
+	if !mayBeIDToken(raw) {
+		return err
+	}
+	job, err := s.o.IDTokens.Verify(r.Context(), raw)
+	if err != nil {
+		return err
+	}
+	c.job, c.caller = &job, auth.Caller{Kind: kindJob, Name: fmt.Sprintf("job %d of %s", job.JobID, job.Instance)}
+	return nil
+}
+
+// bearer is the token of a call.
+func bearer(h http.Header) (string, error) {
+	missing := func(reason string) error {
+		return &auth.Refusal{Code: auth.CodeMissing, Reason: reason, Public: "Send a token as Authorization: Bearer."}
+	}
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return "", missing(fmt.Sprintf("the call has %d headers Authorization, want one", len(values)))
+	}
+	scheme, raw, _ := strings.Cut(values[0], " ")
+	raw = strings.TrimSpace(raw)
+	switch {
+	case !strings.EqualFold(scheme, "Bearer") || raw == "":
+		return "", missing("the call has no bearer token")
+	case len(raw) > maxToken:
+		return "", missing(fmt.Sprintf("the bearer token has more than %d bytes", maxToken))
+	}
+	return raw, nil
+}
+
+// mayBeIDToken says whether a token that is none of ours is to be judged as an ID
+// token. What it says of itself only chooses who judges: ours are made with HS256,
+// which no ID token may have.
+func mayBeIDToken(raw string) bool {
+	head, rest, ok := strings.Cut(raw, ".")
+	if !ok || strings.Count(rest, ".") != 1 {
+		return false
+	}
+	text, err := base64.RawURLEncoding.DecodeString(head)
+	var says struct {
+		Algorithm string `json:"alg"`
+	}
+	return err == nil && json.Unmarshal(text, &says) == nil && says.Algorithm != "HS256"
+}
+
+// allowed refuses a kind of caller that an operation does not take. An operation
+// without security takes nobody.
+func allowed(op *huma.Operation, kind string) error {
+	has := schemes[kind]
+	var takes []string
+	for _, one := range op.Security {
+		for scheme := range one {
+			takes = append(takes, spoken[scheme])
+			if scheme == has {
+				return nil
+			}
+		}
+	}
+	slices.Sort(takes)
+	is := spoken[has]
+	if is == "" {
+		is = "this token"
+	}
+	return &Refused{
+		Status: http.StatusForbidden, Title: "wrong kind of token", Detail: "This call takes " + strings.Join(takes, " or ") + ", not " + is + ".",
+		Log: fmt.Sprintf("the caller is of kind %s; the call takes %s", kind, strings.Join(takes, " or ")),
+	}
+}
+
+// noCaller is the refusal of a call whose caller is not known.
+func noCaller(err error, given bool) error {
+	var r *auth.Refusal
+	if !errors.As(err, &r) {
+		return &problem{status: http.StatusServiceUnavailable, title: "not now", detail: "Who calls cannot be told now; try again later.", reason: err.Error()}
+	}
+	p := &problem{status: http.StatusUnauthorized, title: "not authenticated", detail: r.Public, reason: r.Error(), header: http.Header{}}
+	challenge := `Bearer realm="remora"`
+	if given && r.Code != auth.CodeMissing {
+		challenge += `, error="invalid_token"`
+	}
+	p.header.Set("WWW-Authenticate", challenge)
+	if p.detail == "" {
+		p.detail = "The token is not good here."
+	}
+	return p
+}
