@@ -30,6 +30,7 @@ type Server struct {
 	limits   limits
 	before   func(Request)
 	leased   func(Request)
+	oidc     issuer
 }
 
 // limits are those that a test may lower.
@@ -86,7 +87,7 @@ func (s *Server) Close() {
 	}
 }
 
-// Handler is the API under /api/v4.
+// Handler is the API under /api/v4, and the issuer of ID tokens.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Before sets a hook that runs before each request is served, in its goroutine
@@ -184,6 +185,8 @@ func (s *Server) routes() http.Handler {
 	handle("GET "+mr+"/award_emoji", paging, (*call).listEmoji)
 	handle("POST "+mr+"/award_emoji", "name", (*call).postEmoji)
 	handle("POST "+mr+"/notes/{note}/award_emoji", "name", (*call).postEmoji)
+	mux.Handle("GET /.well-known/openid-configuration", s.serve(&route{serve: (*call).discovery}))
+	mux.Handle("GET /oauth/discovery/keys", s.serve(&route{serve: (*call).publicKeys}))
 	mux.Handle("/", s.serve(&route{serve: func(*call) reply { return reply{code: 404, body: fields{"error": "404 Not Found"}} }}))
 	return mux
 }
