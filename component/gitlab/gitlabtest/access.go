@@ -104,7 +104,7 @@ func (c *call) level() Level {
 	if c.user == nil {
 		return 0
 	}
-	return c.project.members[c.user.ID]
+	return c.project.level(c.user.ID)
 }
 
 // findProject finds the project by id or path. One that the user may not see

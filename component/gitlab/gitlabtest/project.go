@@ -27,6 +27,7 @@ func (c *call) getProject() reply { return reply{code: 200, body: c.showProject(
 
 func (c *call) showProject(p *project) fields {
 	shown := fields{"id": p.ID, "path_with_namespace": p.Path, "default_branch": p.DefaultBranch, "web_url": c.URL + "/" + p.Path}
+	shown["only_allow_merge_if_all_discussions_are_resolved"] = p.ResolveThreads
 	if c.user != nil && c.params.text("simple") != "true" {
 		access := fields{"project_access": nil, "group_access": nil}
 		if level := p.members[c.user.ID]; level > 0 {

@@ -187,6 +187,7 @@ func (s *Server) routes() http.Handler {
 	handle("POST "+mr+"/notes/{note}/award_emoji", "name", (*call).postEmoji)
 	mux.Handle("GET /.well-known/openid-configuration", s.serve(&route{serve: (*call).discovery}))
 	mux.Handle("GET /oauth/discovery/keys", s.serve(&route{serve: (*call).publicKeys}))
+	handle("GET /projects/{id}/members/all/{user}", "", (*call).getMember)
 	mux.Handle("/", s.serve(&route{serve: func(*call) reply { return reply{code: 404, body: fields{"error": "404 Not Found"}} }}))
 	return mux
 }

@@ -14,6 +14,7 @@ type User struct {
 	ID       int64 // 0: the next free one
 	Username string
 	Bot      bool
+	Blocked  bool // may not sign in any more
 }
 
 // Level is what a member may do in a project.
@@ -36,6 +37,8 @@ type Project struct {
 	Public        bool   // anyone may read it, and any user may comment
 	Archived      bool
 	MovedFrom     []string // its earlier paths
+
+	ResolveThreads bool // open threads keep merge requests from being merged
 }
 
 // Commit is a commit to add.
@@ -74,7 +77,8 @@ type MergeRequest struct {
 
 type project struct {
 	Project
-	members   map[int64]Level
+	members   map[int64]Level // direct ones
+	inherited map[int64]Level // of its groups, and of groups that it was shared with
 	protected map[string]bool
 	commits   map[string]Commit
 	branches  map[string]string // name to head
@@ -123,7 +127,7 @@ func (s *Server) AddProject(p Project) Project {
 		p.DefaultBranch = "main"
 	}
 	s.projects[p.ID] = &project{
-		Project: p, members: map[int64]Level{}, protected: map[string]bool{}, commits: map[string]Commit{},
+		Project: p, members: map[int64]Level{}, inherited: map[int64]Level{}, protected: map[string]bool{}, commits: map[string]Commit{},
 		branches: map[string]string{}, tags: map[string]string{}, mrs: map[int64]*mergeRequest{},
 	}
 	return p
