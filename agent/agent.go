@@ -72,9 +72,11 @@ type Agent struct {
 	auditor  *auditor
 
 	watchers watchers
+	refused  atomic.Bool // a webhook was answered with 5xx since hooks were healed
 
 	setup    atomic.Pointer[setup]
 	draining atomic.Bool
+	closing  chan struct{} // closed when it takes nothing more in
 	reloaded chan struct{} // has a value after a new setup
 	learned  chan struct{} // closed when it was tried to learn who our users are
 }
@@ -82,7 +84,7 @@ type Agent struct {
 // New opens the store and the address, and makes all that c asks for. Nothing is
 // sent before Run. The log goes to the logger of ctx.
 func New(ctx context.Context, c *config.Config, o Options) (_ *Agent, err error) {
-	a := &Agent{o: o.withDefaults(), drain: c.Shutdown, reloaded: make(chan struct{}, 1), learned: make(chan struct{})}
+	a := &Agent{o: o.withDefaults(), drain: c.Shutdown, reloaded: make(chan struct{}, 1), learned: make(chan struct{}), closing: make(chan struct{})}
 	if a.store, err = store.Open(ctx, c.Store); err != nil {
 		return nil, err
 	}
@@ -134,7 +136,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		failed = a.serve(ctx)
 		stop() // without its address it is of no use
 	})
-	for _, part := range []func(context.Context){a.routeEvents, a.work, a.listen, a.schedules, a.sweep, a.learnBots, a.reload, a.watchTokens, a.listenTokens} {
+	for _, part := range []func(context.Context){a.routeEvents, a.work, a.listen, a.schedules, a.sweep, a.learnBots, a.reload, a.watchTokens, a.listenTokens, a.heal} {
 		all.Go(func() { part(ctx) })
 	}
 	endAudit := a.auditor.start(ctx)
@@ -179,6 +181,8 @@ func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 		res = a.post(ctx, it)
 	case kindRotate:
 		res = a.rotate(ctx, it, name)
+	case kindHeal:
+		res = a.healHooks(ctx, name)
 	default:
 		res.Err = delivery.Permanent(fmt.Errorf("work %q: this version does not know its kind", it.Key))
 	}

@@ -241,7 +241,9 @@ var jobFlows = map[string]func(s *stage){
 		s.route = ", on: [job]"
 		s.start()
 		s.hook(map[string]any{"object_kind": "job", "Job": s.job(7001, s.scene.SHA), "project": s.project()})
-		s.until("routing", func() bool { return s.idle() && len(s.eventStates()) == 1 && !strings.Contains(s.eventStates()[0], "received") })
+		s.until("routing", func() bool {
+			return s.idle() && len(s.eventStates()) == 1 && !strings.Contains(s.eventStates()[0], "received")
+		})
 		s.same("events", s.eventStates(), []string{"job ignored a job asks through the API, not by a webhook"})
 		s.same("calls", len(s.place.got()), 0)
 	},

@@ -169,6 +169,7 @@ targets: [{name: %s, kind: http, url: %q%s}%s]
 routes: [{name: all, sync: [%s], timeout: 30s%s}%s]
 webhook: {secret: %q%s}
 listen: 127.0.0.1:0
+url: https://remora.example.com
 shutdown_timeout: 5s
 %s`, s.git.URL, s.scene.Token, name, s.place.URL, s.target, targets, name, s.route, routes, hookSecret, s.hooks, s.yaml)
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -35,6 +36,8 @@ type metrics struct {
 	requestTook    *prometheus.HistogramVec
 	remaining      *prometheus.GaugeVec
 	scheduleFired  *prometheus.GaugeVec
+	calls          *prometheus.CounterVec
+	callTook       *prometheus.HistogramVec
 	lastConfigLoad prometheus.Gauge
 }
 
@@ -60,13 +63,15 @@ func newMetrics(version string, s *store.Store, q *work.Queue) *metrics {
 		requests:      counter("gitlab_requests_total", "Requests to GitLab.", "route", "method", "code"),
 		requestTook:   histogram("gitlab_request_duration_seconds", "Time of one request to GitLab.", []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}, "route", "method"),
 		remaining:     gauge("gitlab_ratelimit_remaining", "Requests that GitLab said are left, by name of the token.", "token"),
+		calls:         counter("api_requests_total", "Calls of the API by route and status.", "route", "status"),
+		callTook:      histogram("api_request_duration_seconds", "Time of one call of the API; of a stream, all of it.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 60, 300}, "route"),
 		scheduleFired: gauge("schedule_last_success_timestamp_seconds", "When the work of a schedule was last made.", "name"),
 	}
 	m.lastConfigLoad = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "remora", Name: "config_last_load_success_timestamp_seconds", Help: "When the configuration in use was loaded."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "remora", Name: "build_info", Help: "The running version.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()}})
 	build.Set(1)
-	m.registry.MustRegister(m.received, m.accept, m.attempts, m.deliveries, m.took, m.reports, m.requests, m.requestTook, m.remaining, m.scheduleFired, m.lastConfigLoad, build,
+	m.registry.MustRegister(m.received, m.accept, m.attempts, m.deliveries, m.took, m.reports, m.requests, m.requestTook, m.remaining, m.scheduleFired, m.calls, m.callTook, m.lastConfigLoad, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newDepth(s, q))
 	return m
 }
@@ -78,6 +83,11 @@ func (m *metrics) handler() http.Handler {
 func (m *metrics) webhook(o webhook.Observation) {
 	m.received.WithLabelValues(o.Kind, o.Outcome).Inc()
 	m.accept.Observe(o.Took.Seconds())
+}
+
+func (m *metrics) api(route string, status int, took time.Duration) {
+	m.calls.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	m.callTook.WithLabelValues(route).Observe(took.Seconds())
 }
 
 func (m *metrics) attempted(kind string, err error) {
@@ -114,6 +124,7 @@ func (m *metrics) gitlab(token string, a rest.Attempt) {
 var words = map[string]bool{
 	"projects": true, "repository": true, "commits": true, "statuses": true, "branches": true, "tags": true, "merge_requests": true,
 	"notes": true, "discussions": true, "pipelines": true, "compare": true, "merge_base": true, "award_emoji": true, "user": true,
+	"groups": true, "hooks": true, "events": true, "test": true, "resend": true,
 }
 
 // routeOf is the path of a request with a colon for what differs from one to the

@@ -34,6 +34,7 @@ func (a *Agent) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	a.draining.Store(true)
+	close(a.closing)
 	limited, cancel := context.WithTimeout(base, max(a.drain, time.Second))
 	defer cancel()
 	err := server.Shutdown(limited)
@@ -59,7 +60,7 @@ func (a *Agent) handler() http.Handler {
 		case "/metrics":
 			scrape.ServeHTTP(w, r)
 		default:
-			a.current().hooks.ServeHTTP(w, a.traced(r))
+			a.current().handler(r.URL.Path).ServeHTTP(w, a.traced(r))
 		}
 	})
 }

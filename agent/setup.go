@@ -26,6 +26,8 @@ type setup struct {
 	tokens   *Tokens
 	hooks    http.Handler
 	verifier *auth.Verifier
+	api      http.Handler
+	ways     []*rest.Client // to let go of when there is another setup
 	scrub    *delivery.Scrubber
 	auditor  *auditor
 
@@ -62,8 +64,11 @@ func (a *Agent) newSetup(c *config.Config) (*setup, error) {
 		return nil, err
 	}
 	s.hooks = webhook.New(a.store, s.verifier, webhook.Options{
-		Instances: c.InstanceURLs(), MemoryBudget: c.Limits.Memory, Observe: a.metrics.webhook, TraceParent: a.trace.parent(),
+		Instances: c.InstanceURLs(), MemoryBudget: c.Limits.Memory, Observe: a.observed, TraceParent: a.trace.parent(),
 	})
+	if s.api, err = a.newAPI(s); err != nil {
+		return nil, err
+	}
 	for _, t := range c.Targets {
 		if _, err := s.build(way{name: t.Name, timeout: usualTimeout}); err != nil {
 			return nil, err
