@@ -102,14 +102,19 @@ func (c Config) checkGroups() []error {
 			errs = append(errs, fmt.Errorf("%s.group: a system hook is for the whole instance; take the groups out, or set kind to group", key))
 		}
 		for j, other := range c.Groups[:i] {
+			problem := ""
 			switch earlier := plainPath(other.Group); {
 			case path == "" || earlier == "":
 			case path == earlier:
-				errs = append(errs, fmt.Errorf("%s.group: %s is named by groups[%d] already", key, g.Group, j))
+				problem = fmt.Sprintf("is named by groups[%d] already", j)
 			case strings.HasPrefix(path, earlier+"/"):
-				errs = append(errs, fmt.Errorf("%s.group: %s lies in %s of groups[%d]; its events would come twice", key, g.Group, other.Group, j))
+				problem = fmt.Sprintf("lies in %s of groups[%d]; its events would come twice", other.Group, j)
 			case strings.HasPrefix(earlier, path+"/"):
-				errs = append(errs, fmt.Errorf("%s.group: %s contains %s of groups[%d]; its events would come twice", key, g.Group, other.Group, j))
+				problem = fmt.Sprintf("contains %s of groups[%d]; its events would come twice", other.Group, j)
+			}
+			if problem != "" { // one is enough
+				errs = append(errs, fmt.Errorf("%s.group: %s %s", key, g.Group, problem))
+				break
 			}
 		}
 		errs = append(errs, checkEvents(key+".events", c.kind(), g.Events)...)

@@ -4,38 +4,27 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"gitlab.com/remora-ci/remora/component/gitlab"
 )
 
-// The events of hooks, by GitLab's names of their flags:
-// https://docs.gitlab.com/api/project_webhooks/, https://docs.gitlab.com/api/group_webhooks/,
-// https://docs.gitlab.com/api/system_hooks/.
-var (
-	projectEvents = []string{
-		"push_events", "tag_push_events", "merge_requests_events", "note_events", "confidential_note_events", "issues_events",
-		"confidential_issues_events", "job_events", "pipeline_events", "deployment_events", "releases_events", "milestone_events", "emoji_events",
-		"feature_flag_events", "wiki_page_events", "vulnerability_events", "resource_access_token_events", "resource_deploy_token_events",
-	}
-	groupOnlyEvents  = []string{"member_events", "subgroup_events", "project_events"}
-	systemOnlyEvents = []string{"repository_update_events"}
-	systemEvents     = append([]string{"push_events", "tag_push_events", "merge_requests_events"}, systemOnlyEvents...)
-)
-
-// eventsOf are the events that a kind of hook has.
+// eventsOf are the events that a kind of hook has, by GitLab's names of their
+// flags.
 func eventsOf(kind string) []string {
 	switch kind {
 	case System:
-		return systemEvents
+		return gitlab.HookEvents(gitlab.HookScope{System: true})
 	case Project:
-		return projectEvents
+		return gitlab.HookEvents(gitlab.HookScope{Project: "any"})
 	}
-	return slices.Concat(projectEvents, groupOnlyEvents)
+	return gitlab.HookEvents(gitlab.HookScope{Group: "any"})
 }
 
 // Event is the name of the flag that a person means: "push", "merge_request" and
 // "merge_requests_events" all have one; "" is unknown.
 func Event(text string) string {
 	name := strings.ToLower(strings.TrimSpace(text))
-	for _, flag := range slices.Concat(projectEvents, groupOnlyEvents, systemOnlyEvents) {
+	for _, flag := range slices.Concat(eventsOf(Group), eventsOf(System)) {
 		short := strings.TrimSuffix(flag, "_events")
 		if name == flag || name == short || name+"s" == short || name == short+"s" {
 			return flag

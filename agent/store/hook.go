@@ -45,6 +45,22 @@ func (s *Store) Hooks(ctx context.Context, instance string) ([]Hook, error) {
 	return list, nil
 }
 
+// HookStates counts the hooks in each state.
+func (s *Store) HookStates(ctx context.Context) (map[string]int, error) {
+	states := map[string]int{}
+	err := s.Query(ctx, func(r Row) error {
+		var state string
+		var n int
+		err := r.Scan(&state, &n)
+		states[state] = n
+		return err
+	}, "SELECT state, count(*) FROM hook GROUP BY state")
+	if err != nil {
+		return nil, fmt.Errorf("count hooks: %w", err)
+	}
+	return states, nil
+}
+
 // PutHook keeps a hook, in place of what was kept of its scope.
 func (tx *Tx) PutHook(h Hook) error {
 	_, err := tx.Exec(`INSERT INTO hook (instance, kind, scope, path, token, hook, url, events, secret, state, error, seen, checked_at)

@@ -51,6 +51,10 @@ func TestAHookIsKeptByItsScope(t *testing.T) {
 		if diff := cmp.Diff([]store.Hook{project, other}, got, noNil); err != nil || diff != "" {
 			t.Errorf("got (-want +got) %s, %v", diff, err)
 		}
+		states, err := s.HookStates(t.Context())
+		if diff := cmp.Diff(map[string]int{"": 2}, states); err != nil || diff != "" {
+			t.Errorf("got (-want +got) %s, %v", diff, err)
+		}
 	})
 }
 

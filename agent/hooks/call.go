@@ -1,0 +1,129 @@
+package hooks
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"gitlab.com/remora-ci/remora/agent/store"
+	"gitlab.com/remora-ci/remora/component/gitlab"
+)
+
+const (
+	// resends is how many calls GitLab sends again in a minute, for one project or
+	// group and user.
+	resends = 5
+
+	// manyCalls is how many failed calls of a hook are looked at, the newest.
+	manyCalls = 200
+)
+
+// readHeads, in place of the id of a call, says that what was lost is not among
+// the calls: what is now is to be read.
+const readHeads = -1
+
+// Resent is what became of the calls of a hook that had failed.
+type Resent struct {
+	Row   store.Hook // as it is kept now
+	Sent  int        // calls that GitLab has sent again
+	Left  bool       // more are left, for a minute later
+	Heads bool       // not all could be sent again: read what is now, then call [Keeper.Settle]
+	Err   error      // why not, if it is not that GitLab is too old for it
+}
+
+// Due says whether the calls of a hook are to be looked at.
+// They are noted by a row without CheckedAt, so that an agent which stops before it
+// is done leaves them to the next.
+func Due(h store.Hook) bool { return h.Hook != 0 && h.CheckedAt.IsZero() }
+
+// Resend has GitLab send again what failed at a hook since the last time, oldest
+// first, each call once and five at most. GitLab lists calls from 17.3 on and
+// sends them again from 17.4 on; a system hook has no calls.
+//
+// The second error is that of the store, or of ctx.
+func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
+	r := Resent{Row: h}
+	gl, s := k.client(h.Token), Scope{Kind: h.Kind, ID: h.Scope, Path: h.Path, Token: h.Token}
+	if h.Kind == System || h.Seen == readHeads || gl == nil {
+		r.Heads = true
+		return r, nil
+	}
+	calls, err := k.failed(ctx, s, h)
+	if err != nil {
+		if r.Heads = true; !gone(err) {
+			r.Err = Explain(err, s)
+		}
+		return r, ctx.Err()
+	}
+	r.Heads = len(calls) == manyCalls // there may be older ones
+	again := false                    // a call failed once more
+	for i, c := range calls {
+		if r.Left = i >= resends; r.Left {
+			break
+		}
+		err := gl.ResendHookCall(ctx, s.gitlab(), h.Hook, c.ID)
+		switch {
+		case ctx.Err() != nil:
+			return r, ctx.Err()
+		case status(err) == http.StatusTooManyRequests:
+			r.Left = true
+		case gone(err): // GitLab before 17.4, or the call is forgotten
+			r.Heads = true
+		case err != nil:
+			r.Heads, again, r.Err = true, true, fmt.Errorf("send call %d again: %w", c.ID, err)
+		default:
+			r.Sent++
+		}
+		if r.Left {
+			break
+		}
+		r.Row.Seen = c.ID
+	}
+	if again { // or it would be sent again and again
+		r.Row.Seen = max(r.Row.Seen, k.newest(ctx, s, h.Hook))
+	}
+	if !r.Left && !r.Heads {
+		return r, k.Settle(ctx, &r.Row)
+	}
+	return r, k.store(ctx, r.Row)
+}
+
+// Settle notes that what was lost at a hook is made up for.
+func (k *Keeper) Settle(ctx context.Context, h *store.Hook) error {
+	h.CheckedAt, h.Seen = k.Now(), max(h.Seen, 0)
+	return k.store(ctx, *h)
+}
+
+func (k *Keeper) store(ctx context.Context, h store.Hook) error {
+	return k.Store.Write(ctx, func(tx *store.Tx) error { return tx.PutHook(h) })
+}
+
+// failed are the calls of a hook that failed and were not dealt with, oldest
+// first.
+func (k *Keeper) failed(ctx context.Context, s Scope, h store.Hook) ([]gitlab.HookCall, error) {
+	var list []gitlab.HookCall
+	for c, err := range k.client(s.Token).HookCalls(ctx, s.gitlab(), h.Hook, true) {
+		if err != nil {
+			return nil, err
+		}
+		if c.ID <= h.Seen || len(list) == manyCalls {
+			break
+		}
+		list = append(list, c)
+	}
+	slices.Reverse(list)
+	return list, nil
+}
+
+// newest is the id of the newest failed call of a hook; 0 if there is none, or if
+// GitLab does not tell.
+func (k *Keeper) newest(ctx context.Context, s Scope, hook int64) int64 {
+	for c, err := range k.client(s.Token).HookCalls(ctx, s.gitlab(), hook, true) {
+		if err != nil {
+			return 0
+		}
+		return c.ID
+	}
+	return 0
+}
