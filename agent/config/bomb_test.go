@@ -21,6 +21,10 @@ func TestHostileFilesAreBounded(t *testing.T) {
 		"deep":                   strings.Repeat("[", 100000),
 		"deep keys":              strings.Repeat("a: {", 50000),
 		"references":             "log: " + strings.Repeat("${A}", 30000),
+		"globs that take away":   "targets: []\nroutes:\n- {sync: x, projects: [" + strings.Repeat("a*/b/**,", 20000) + strings.Repeat("'!c/**',", 20000) + "]}",
+		"tokens and projects":    "targets: []\ntokens: [{name: a, token: x, projects: [" + strings.Repeat("a*/b,", 30000) + "]}]\nroutes:\n- {sync: x, projects: [" + strings.Repeat("c*/d,", 30000) + "]}",
+		"routes that are alike":  "targets: []\nroutes:\n" + strings.Repeat("- {sync: x, on: job, forks: never}\n- {sync: x, on: job, forks: true}\n", 2500),
+		"groups of hooks":        "targets: []\nhooks:\n  groups:\n" + strings.Repeat("  - {group: a/b}\n", 5000),
 		"names that are near":    "targets: [{kind: http, url: https://x.example}]\nroutes:\n- sync: [" + strings.Repeat("htt,", 10000) + "]",
 	} {
 		t.Run(name, func(t *testing.T) {

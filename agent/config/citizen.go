@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
@@ -153,13 +154,35 @@ func (l *loader) hooks(own string, tokens []Token) hooks.Config {
 	if c.URL == "" && c.Kind != hooks.Off && !l.bad["url"] {
 		l.fault("hooks.url", "missing; say where GitLab sends: the agent's url at the top (REMORA_URL), or this")
 	}
-	l.blameHooks(c.Validate())
+	l.checkHooks(c, tokens)
 	known := make([]hooks.TokenName, 0, len(tokens))
 	for _, t := range tokens {
 		known = append(known, hooks.TokenName{Name: t.Name, Instance: t.Instance})
 	}
 	l.blameHooks(c.CheckTokens(known))
 	return c
+}
+
+// checkHooks has package hooks check what is its own: for each instance apart,
+// because groups of two instances may have one name.
+func (l *loader) checkHooks(c hooks.Config, tokens []Token) {
+	of := map[string]string{}
+	at := []string{""} // what names no token, too
+	for _, t := range tokens {
+		of[t.Name] = t.Instance
+		at = append(at, t.Instance)
+	}
+	slices.Sort(at)
+	for _, instance := range slices.Compact(at) {
+		part := c
+		part.Groups = slices.Clone(c.Groups)
+		for i, g := range part.Groups {
+			if of[g.Token] != instance {
+				part.Groups[i] = hooks.Override{Token: g.Token, Group: fmt.Sprintf("elsewhere-%d", i)}
+			}
+		}
+		l.blameHooks(part.Validate())
+	}
 }
 
 func tokenNames(tokens []Token) []string {
