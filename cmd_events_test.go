@@ -14,7 +14,8 @@ import (
 )
 
 // storedCommand puts the lines of a file into the database in REMORA_DATA_DIR, as
-// an agent leaves them: each is {"event": {…}, "ago": "3h", "deliveries": […]}.
+// an agent leaves them: each is {"event": {…}, "ago": "3h", "deliveries": […]}, or
+// {"audits": […]}.
 func storedCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ctx := context.Background()
 	s, err := store.Open(ctx, store.Config{Dir: ts.Getenv("REMORA_DATA_DIR")})
@@ -27,8 +28,13 @@ func storedCommand(ts *testscript.TestScript, _ bool, args []string) {
 			Ago        string
 			Text       string
 			Deliveries []store.Delivery
+			Audits     []store.Audit
 		}
 		ts.Check(json.Unmarshal([]byte(line), &row))
+		if row.Audits != nil {
+			ts.Check(s.AddAudit(ctx, row.Audits...))
+			continue
+		}
 		row.Event.Body = []byte(row.Text)
 		if row.Ago != "" {
 			ago, err := time.ParseDuration(row.Ago)
