@@ -201,7 +201,7 @@ func (h *healing) round(ctx context.Context, name string) (again time.Duration, 
 	if h.keeper.Away.After(since) {
 		since = h.keeper.Away
 	}
-	for v, err := range h.keeper.Walk(ctx, func(k store.Hook) bool { return !k.CheckedAt.Before(since) }, false) {
+	for v, err := range h.keeper.Walk(ctx, func(k store.Hook) bool { return !hooks.Due(k) && !k.CheckedAt.Before(since) }, false) {
 		if err != nil {
 			return 0, err
 		}

@@ -31,7 +31,7 @@ func (h *hookStates) Collect(to chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	for _, state := range []string{hooks.StateRight, hooks.StateDisabled, hooks.StateFailed, hooks.StateUnlicensed} {
+	for _, state := range []string{hooks.StateRight, hooks.StateBehind, hooks.StateDisabled, hooks.StateFailed, hooks.StateUnlicensed} {
 		to <- prometheus.MustNewConstMetric(h.desc, prometheus.GaugeValue, float64(states[state]), state)
 	}
 }

@@ -37,7 +37,7 @@ func (k *Keeper) Apply(ctx context.Context, v Visit) (Applied, error) {
 			err = k.change(ctx, c, &a)
 		}
 	}
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return a, ctx.Err()
 	}
 	if err != nil {
@@ -46,6 +46,10 @@ func (k *Keeper) Apply(ctx context.Context, v Visit) (Applied, error) {
 			a.Row.State = StateFailed
 		}
 		a.Row.Error = delivery.Explain(a.Err).Cause
+		a.Row.CheckedAt = v.Kept.CheckedAt
+		if k.behind(v.Kept) {
+			a.Row.CheckedAt = time.Time{} // it still is when the fault is over
+		}
 	}
 	return a, k.keep(ctx, v, a.Row)
 }
@@ -55,10 +59,15 @@ func (k *Keeper) row(v Visit) store.Hook {
 	r := v.Kept
 	r.Instance, r.Kind, r.Scope, r.Path, r.Token = k.Instance, v.Scope.Kind, v.Scope.ID, v.Scope.Path, v.Scope.Token
 	r.State, r.Error, r.CheckedAt = StateRight, "", k.Now()
-	if Due(v.Kept) || v.Kept.Hook != 0 && v.Kept.CheckedAt.Before(k.Away) {
-		r.CheckedAt = time.Time{}
+	if k.behind(v.Kept) {
+		r.State = StateBehind
 	}
 	return r
+}
+
+// behind says whether calls of a hook may have failed since it was looked at.
+func (k *Keeper) behind(h store.Hook) bool {
+	return Due(h) || h.State == StateDisabled || h.Hook != 0 && (h.CheckedAt.IsZero() || h.CheckedAt.Before(k.Away))
 }
 
 // keep stores a row; of a hook that was deleted because nobody wants it, nothing.
@@ -95,9 +104,9 @@ func (k *Keeper) change(ctx context.Context, c Change, a *Applied) error {
 	}
 	switch known := a.Row.Hook != 0 && a.Row.Hook == id; {
 	case c.Hook.ID != 0 && (id != c.Hook.ID || c.Hook.URL != k.Config.URL), c.Action == Enable && !known:
-		a.Row.CheckedAt, a.Row.Seen = time.Time{}, readHeads
+		a.Row.State, a.Row.Seen = StateBehind, readHeads
 	case c.Action == Enable:
-		a.Row.CheckedAt = time.Time{}
+		a.Row.State = StateBehind
 	case !known:
 		a.Row.Seen = k.newest(ctx, c.Scope, id)
 	}
@@ -108,7 +117,7 @@ func (k *Keeper) change(ctx context.Context, c Change, a *Applied) error {
 	}
 	if err := k.client(c.Scope.Token).TestHook(ctx, c.Scope.gitlab(), id, trigger(c.Scope)); err != nil {
 		a.Row.State = StateDisabled
-		return fmt.Errorf("test disabled hook: %w", err)
+		return explainTest(err, k.Config.URL)
 	}
 	return nil
 }
@@ -186,7 +195,7 @@ func (k *Keeper) Test(ctx context.Context, h store.Hook) error {
 		return errors.New("token " + h.Token + " is not configured any more")
 	}
 	if err := gl.TestHook(ctx, s.gitlab(), h.Hook, trigger(s)); err != nil {
-		return Explain(err, s)
+		return Explain(explainTest(err, h.URL), s)
 	}
 	return nil
 }

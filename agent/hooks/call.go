@@ -32,10 +32,9 @@ type Resent struct {
 	Err   error      // why not, if it is not that GitLab is too old for it
 }
 
-// Due says whether the calls of a hook are to be looked at.
-// They are noted by a row without CheckedAt, so that an agent which stops before it
-// is done leaves them to the next.
-func Due(h store.Hook) bool { return h.Hook != 0 && h.CheckedAt.IsZero() }
+// Due says whether calls of a hook are to be made up for. It is kept, so that an
+// agent which stops before it is done leaves them to the next.
+func Due(h store.Hook) bool { return h.State == StateBehind }
 
 // Resend has GitLab send again what failed at a hook since the last time, oldest
 // first, each call once and five at most. GitLab lists calls from 17.3 on and
@@ -91,7 +90,7 @@ func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
 
 // Settle notes that what was lost at a hook is made up for.
 func (k *Keeper) Settle(ctx context.Context, h *store.Hook) error {
-	h.CheckedAt, h.Seen = k.Now(), max(h.Seen, 0)
+	h.State, h.CheckedAt, h.Seen = StateRight, k.Now(), max(h.Seen, 0)
 	return k.store(ctx, *h)
 }
 

@@ -3,14 +3,12 @@ package hooks
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
 	"slices"
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/store"
-	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab"
 	"gitlab.com/remora-ci/remora/component/rest"
 )
@@ -18,6 +16,7 @@ import (
 // What a kept hook was last found to be.
 const (
 	StateRight      = "right"
+	StateBehind     = "behind"     // it is right, and calls that failed are still to be made up for
 	StateDisabled   = "disabled"   // GitLab does not call it, and the test did not bring it back
 	StateFailed     = "failed"     // it could not be put right; Error says why
 	StateUnlicensed = "unlicensed" // a group without group hooks: its projects have their own
@@ -240,15 +239,3 @@ func status(err error) int {
 }
 
 func gone(err error) bool { return status(err) == http.StatusNotFound }
-
-// Explain is an error about hooks as a person reads it.
-func Explain(err error, s Scope) error {
-	if status(err) != http.StatusForbidden {
-		return rest.Fault(err, rest.Names{URL: "gitlab", Token: "token " + s.Token})
-	}
-	role := map[string]string{Group: "Owner of the group", Project: "Maintainer of the project", System: "administrator"}[s.Kind]
-	return delivery.Permanent(&delivery.Fault{
-		Summary: "not allowed", Cause: fmt.Sprintf("GitLab lets token %s not see or change the hooks of %s", s.Token, s.Path),
-		Remedy: "make its user " + role + ", with scope api, or name another token for it", Err: err,
-	})
-}
