@@ -67,15 +67,15 @@ func TestATokenThatIsNotGoodIsToldInOneSentence(t *testing.T) {
 		challenge     string
 		log           string
 	}{
-		"none":                        {nil, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "0 headers"},
-		"two":                         {[]string{"Bearer " + admin, "Bearer " + admin}, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "2 headers"},
+		"none":                        {nil, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "no bearer token"},
+		"two":                         {[]string{"Bearer " + admin, "Bearer " + admin}, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "or two"},
 		"another scheme":              {[]string{"Basic " + admin}, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "no bearer token"},
 		"a scheme alone":              {[]string{"Bearer "}, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "no bearer token"},
-		"a huge one":                  {[]string{"Bearer canary" + strings.Repeat("x", 16<<10)}, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "more than 16384 bytes"},
 		"a word":                      {[]string{"Bearer canary"}, 401, "The bearer token is not good here.", `Bearer realm="remora", error="invalid_token"`, "none of ours, in full"},
 		"words with dots":             {[]string{"Bearer canary.canary.canary"}, 401, "The bearer token is not good here.", `Bearer realm="remora", error="invalid_token"`, "none of ours, in full"},
-		"a token that would be ours":  {[]string{"Bearer eyJhbGciOiJIUzI1NiJ9.canary.canary"}, 401, "The bearer token is not good here.", `Bearer realm="remora", error="invalid_token"`, "none of ours, in full"},
-		"alg none is judged as ID":    {[]string{"Bearer eyJhbGciOiJub25lIn0.canary."}, 401, "The claim aud of the ID token does not hold.", `Bearer realm="remora", error="invalid_token"`, "https://elsewhere"},
+		"two, the first an ID token":  {[]string{"Bearer " + idToken("good"), "Bearer " + admin}, 401, "Send a token as Authorization: Bearer.", `Bearer realm="remora"`, "or two"},
+		"a JWT of ours":               {[]string{"Bearer eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJyZW1vcmEifQ.canary"}, 401, "The bearer token is not good here.", `Bearer realm="remora", error="invalid_token"`, "none of ours, in full"},
+		"alg none is judged as ID":    {[]string{"Bearer eyJhbGciOiJub25lIn0." + strings.Split(idToken(""), ".")[1] + "."}, 401, "The claim aud of the ID token does not hold.", `Bearer realm="remora", error="invalid_token"`, "https://elsewhere"},
 		"an ID token that fails":      {[]string{"Bearer " + idToken("bad")}, 401, "The claim aud of the ID token does not hold.", `Bearer realm="remora", error="invalid_token"`, "https://elsewhere"},
 		"a refusal without sentence":  {[]string{"Bearer " + idToken("silent")}, 401, "The token is not good here.", `Bearer realm="remora", error="invalid_token"`, "no sentence for this"},
 		"keys that cannot be read":    {[]string{"Bearer " + idToken("outage")}, 503, "Who calls cannot be told now; try again later.", "", "connection refused"},

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -50,15 +48,12 @@ var schemes = map[string]string{kindJob: idToken, auth.KindProjectToken: project
 // spoken is what people call a token.
 var spoken = map[string]string{idToken: "the ID token of a CI job", projectToken: "a project token", adminToken: "the admin token"}
 
-// maxToken bounds the header Authorization, in bytes. ID tokens have some 2,000.
-const maxToken = 16 << 10
-
 // admit lets a call pass whose caller is known and may make it, with its body read.
 func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	c := callOf(ctx.Context())
 	if err := s.identify(r, c); err != nil {
-		c.refuse(w, noCaller(err, r.Header.Get("Authorization") != ""))
+		c.refuse(w, noCaller(err))
 		return
 	}
 	if err := allowed(ctx.Operation(), c.caller.Kind); err != nil {
@@ -77,16 +72,14 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 // identify learns who calls. The error is an [*auth.Refusal], or says that it
 // cannot be told now.
 func (s *server) identify(r *http.Request, c *call) error {
-	raw, err := bearer(r.Header)
-	if err != nil {
-		return err
-	}
 	caller, err := s.o.Verifier.Bearer(r.Header)
 	if err == nil {
 		c.caller = caller
 		return nil
 	}
-	if !mayBeIDToken(raw) {
+	_, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	raw = strings.TrimSpace(raw)
+	if isMissing(err) || !auth.IsIDToken(raw) {
 		return err
 	}
 	job, err := s.o.IDTokens.Verify(r.Context(), raw)
@@ -97,39 +90,10 @@ func (s *server) identify(r *http.Request, c *call) error {
 	return nil
 }
 
-// bearer is the token of a call.
-func bearer(h http.Header) (string, error) {
-	missing := func(reason string) error {
-		return &auth.Refusal{Code: auth.CodeMissing, Reason: reason, Public: "Send a token as Authorization: Bearer."}
-	}
-	values := h.Values("Authorization")
-	if len(values) != 1 {
-		return "", missing(fmt.Sprintf("the call has %d headers Authorization, want one", len(values)))
-	}
-	scheme, raw, _ := strings.Cut(values[0], " ")
-	raw = strings.TrimSpace(raw)
-	switch {
-	case !strings.EqualFold(scheme, "Bearer") || raw == "":
-		return "", missing("the call has no bearer token")
-	case len(raw) > maxToken:
-		return "", missing(fmt.Sprintf("the bearer token has more than %d bytes", maxToken))
-	}
-	return raw, nil
-}
-
-// mayBeIDToken says whether a token that is none of ours is to be judged as an ID
-// token. What it says of itself only chooses who judges: ours are made with HS256,
-// which no ID token may have.
-func mayBeIDToken(raw string) bool {
-	head, rest, ok := strings.Cut(raw, ".")
-	if !ok || strings.Count(rest, ".") != 1 {
-		return false
-	}
-	text, err := base64.RawURLEncoding.DecodeString(head)
-	var says struct {
-		Algorithm string `json:"alg"`
-	}
-	return err == nil && json.Unmarshal(text, &says) == nil && says.Algorithm != "HS256"
+// isMissing says whether a call had no bearer token, or more than one.
+func isMissing(err error) bool {
+	var r *auth.Refusal
+	return errors.As(err, &r) && r.Code == auth.CodeMissing
 }
 
 // allowed refuses a kind of caller that an operation does not take. An operation
@@ -157,14 +121,14 @@ func allowed(op *huma.Operation, kind string) error {
 }
 
 // noCaller is the refusal of a call whose caller is not known.
-func noCaller(err error, given bool) error {
+func noCaller(err error) error {
 	var r *auth.Refusal
 	if !errors.As(err, &r) {
 		return &problem{status: http.StatusServiceUnavailable, title: "not now", detail: "Who calls cannot be told now; try again later.", reason: err.Error()}
 	}
 	p := &problem{status: http.StatusUnauthorized, title: "not authenticated", detail: r.Public, reason: r.Error(), header: http.Header{}}
 	challenge := `Bearer realm="remora"`
-	if given && r.Code != auth.CodeMissing {
+	if r.Code != auth.CodeMissing {
 		challenge += `, error="invalid_token"`
 	}
 	p.header.Set("WWW-Authenticate", challenge)

@@ -45,14 +45,19 @@ var (
 
 // idToken looks like an ID token, whose signature is a word.
 func idToken(word string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"1"}`)) + ".canary." + word
+	b64 := base64.RawURLEncoding.EncodeToString
+	return b64([]byte(`{"alg":"RS256","kid":"1"}`)) + "." + b64([]byte(`{"iss":"`+instance+`","secret":"canary"}`)) + "." + word
 }
 
 // callers stand for the verification of tokens.
 type callers struct{}
 
 func (callers) Bearer(h http.Header) (auth.Caller, error) {
-	switch strings.TrimPrefix(h.Get("Authorization"), "Bearer ") {
+	given, bearer := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
+	if !bearer || given == "" || len(h.Values("Authorization")) != 1 {
+		return auth.Caller{}, &auth.Refusal{Code: auth.CodeMissing, Reason: "no bearer token, or two", Public: "Send a token as Authorization: Bearer."}
+	}
+	switch given {
 	case admin:
 		return auth.Caller{Kind: auth.KindAdmin, Name: "admin token 1", Scope: auth.Scope{All: true}}, nil
 	case project:

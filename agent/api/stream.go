@@ -132,7 +132,6 @@ func (s *server) pump(r *http.Request, f *feed, id int64, changed <-chan struct{
 
 func newFeed(w http.ResponseWriter, limit time.Duration) *feed {
 	f := &feed{w: w, rc: http.NewResponseController(w), limit: limit}
-	_ = f.rc.SetReadDeadline(time.Time{}) // the server's would end the call
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx holds back what it could buffer
