@@ -80,6 +80,7 @@ func (a *Agent) adopt(ctx context.Context, c *config.Config) (*setup, error) {
 	s, err := a.newSetup(effective)
 	if err == nil {
 		s.configured = c
+		a.heedSuccessors(s)
 		a.acceptHooks(ctx, s)
 	}
 	return s, err

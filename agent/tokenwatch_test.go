@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -349,6 +350,42 @@ func TestTwoAgentsRotateOnceAndBothUseTheNewToken(t *testing.T) {
 		t.Errorf("rotated %d times by two agents, want once", s.asked())
 	}
 	s.works("by-either")
+}
+
+// An agent that has not heard of a rotation yet learns of it by being refused.
+func TestARequestThatMeetsARotationIsNotLost(t *testing.T) {
+	t.Parallel()
+	s := newRotationStage(t, sqlite(t), gitlabtest.Facts{CreatedAt: midnight(-100), ExpiresAt: midnight(200)})
+	a, _ := s.run()
+	s.until("first look", func() bool { return len(s.git.Requests("GET /personal_access_tokens/self")) > 0 })
+	s.works("before")
+	next := s.git.Rotate(s.scene.Token)
+	state := store.TokenState{Name: "bot", State: store.TokenRotating, Fingerprint: config.Fingerprint(delivery.Secret(s.scene.Token)), RotatedAt: time.Now()}
+	put := func(change func(*store.Tx) error) {
+		if err := a.Write(context.Background(), change); err != nil {
+			t.Error(err)
+		}
+	}
+	put(func(tx *store.Tx) error { return tx.PutTokenState(state) })
+	refused := make(chan struct{})
+	once := sync.OnceFunc(func() { close(refused) })
+	s.git.Before(func(r gitlabtest.Request) {
+		if r.Token == gitlabtest.Revoked {
+			once()
+		}
+	})
+	var other sync.WaitGroup
+	other.Go(func() { // the other agent stores it when a request was refused already
+		<-refused
+		done := state
+		done.State = store.TokenActive
+		put(func(tx *store.Tx) error {
+			return errors.Join(tx.PutSecret(store.TokenSecret("bot"), delivery.Secret(next)), tx.PutTokenState(done))
+		})
+	})
+	s.works("during")
+	other.Wait()
+	s.until("new token", func() bool { return a.TokenInUse("bot") == delivery.Secret(next) })
 }
 
 func TestWithoutTheKeyARotatedTokenIsAFaultAtStart(t *testing.T) {

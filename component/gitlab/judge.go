@@ -24,6 +24,7 @@ import (
 type judge struct {
 	next  http.RoundTripper
 	token delivery.Secret
+	renew Renew // nil: a refused token stays refused
 }
 
 func (j *judge) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -32,6 +33,11 @@ func (j *judge) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header.Set("PRIVATE-TOKEN", strings.TrimSpace(j.token.Reveal()))
 	}
 	res, err := j.next.RoundTrip(req)
+	if err == nil {
+		if again, renewErr := j.renewed(req, res); again != nil || renewErr != nil {
+			res, err = again, renewErr
+		}
+	}
 	if err != nil {
 		return nil, connError(req, err)
 	}

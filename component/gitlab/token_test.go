@@ -186,3 +186,39 @@ func TestTheOwnRoleIsThatOfTheProject(t *testing.T) {
 		t.Error("a project that is not there has a role")
 	}
 }
+
+func TestATokenThatWasRotatedMeanwhileIsReplaced(t *testing.T) {
+	t.Parallel()
+	git := gitlabtest.New(t)
+	scene := git.Populate()
+	old := as(t, git, scene.Token)
+	_, next, err := as(t, git, scene.Token).RotateToken(t.Context(), day(30))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	old.Renewing(func(_ context.Context, refused delivery.Secret) delivery.Secret {
+		if asked++; refused != delivery.Secret(scene.Token) {
+			t.Error("asked about another token than the refused one")
+		}
+		return next
+	})
+	if _, err := old.SetStatus(t.Context(), gitlab.ProjectID(42), scene.SHA, gitlab.Status{State: "running", Name: "sync", Ref: "feature"}); err != nil || asked != 1 {
+		t.Errorf("a write: %v, asked %d times, want it sent again with its body", err, asked)
+	}
+	if _, err := old.Token(t.Context()); err != nil || asked != 2 {
+		t.Errorf("a read: %v, asked %d times", err, asked)
+	}
+	old.Renewing(func(context.Context, delivery.Secret) delivery.Secret { return "" })
+	git.Forget()
+	if _, err := old.Token(t.Context()); err == nil || !strings.Contains(err.Error(), "Token was revoked") || len(git.Requests()) != 1 {
+		t.Errorf("without a successor: %v after %d requests, want GitLab's refusal after one", err, len(git.Requests()))
+	}
+	old.Renewing(func(context.Context, delivery.Secret) delivery.Secret {
+		t.Error("a refused rotation was to be repeated")
+		return ""
+	})
+	if _, _, err := old.RotateToken(t.Context(), day(30)); err == nil {
+		t.Error("a dead token was rotated")
+	}
+}

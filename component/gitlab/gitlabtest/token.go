@@ -69,6 +69,28 @@ func (s *Server) revoke(token string) {
 	s.tokens[token] = cred
 }
 
+// Rotate rotates a token behind everybody's back, and gives the new one.
+func (s *Server) Rotate(token string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.facts[token]
+	if f == nil {
+		panic("gitlabtest: describe a token before it is rotated")
+	}
+	return s.rotate(token, f, f.ExpiresAt)
+}
+
+// rotate ends a token and makes its successor; the caller holds the lock.
+func (s *Server) rotate(old string, f *fact, until time.Time) (value string) {
+	value = fmt.Sprintf("glpat-rotated-%d-of-%d", s.id(0), f.family)
+	s.tokens[value] = s.tokens[old]
+	s.revoke(old)
+	next := &fact{Facts: f.Facts, family: f.family}
+	next.ID, next.CreatedAt, next.ExpiresAt = s.id(0), time.Now(), until
+	s.facts[value], f.next = next, value
+	return value
+}
+
 // Rotated is what a token was rotated to, by one rotation; empty if it was not.
 func (s *Server) Rotated(token string) string {
 	s.mu.Lock()
@@ -148,14 +170,8 @@ func (c *call) rotateToken() reply {
 	if today := time.Now().UTC().Truncate(24 * time.Hour); until.Before(today) || until.After(today.AddDate(0, 0, 365)) {
 		return message(400, "400 Bad request - Expiration date must be before "+today.AddDate(0, 0, 366).Format(time.DateOnly))
 	}
-	old := tokenOf(c.req)
-	value := fmt.Sprintf("glpat-rotated-%d-of-%d", c.id(0), f.family)
-	c.tokens[value] = c.tokens[old]
-	c.revoke(old)
-	next := &fact{Facts: f.Facts, family: f.family}
-	next.ID, next.CreatedAt, next.ExpiresAt = c.id(0), time.Now(), until
-	c.facts[value], f.next = next, value
-	shown := c.showToken(next)
+	value := c.rotate(tokenOf(c.req), f, until)
+	shown := c.showToken(c.facts[value])
 	shown["token"] = value
 	return ok(shown)
 }
@@ -172,11 +188,4 @@ func (c *call) reused() {
 			c.revoke(token)
 		}
 	}
-}
-
-func (c *call) metadata() reply {
-	if c.user == nil {
-		return unauthorized()
-	}
-	return ok(fields{"version": "18.5.0-ee", "revision": "c0ffee12", "enterprise": true})
 }
