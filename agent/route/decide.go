@@ -26,7 +26,7 @@ const (
 func (t *Table) Decide(f Fact) (works []Work, reason string) {
 	at, reason := t.instance(f)
 	if reason == "" {
-		reason = idle(f, at.BotUserID)
+		reason = t.idle(f, at.BotUserID)
 	}
 	if reason != "" {
 		return nil, plain(reason)
@@ -42,7 +42,7 @@ func (t *Table) Decide(f Fact) (works []Work, reason string) {
 		}
 	}
 	if len(works) == 0 {
-		return nil, plain(no.reason())
+		return nil, plain(no.reason(t.prefix))
 	}
 	slices.SortFunc(works, func(a, b Work) int { return strings.Compare(a.Key, b.Key) })
 	return works, ""
@@ -115,8 +115,12 @@ func (t *Table) match(f Fact, ev delivery.Event, no *refusal) []Work {
 			no.at(refusedProject, "project "+f.Project.Path)
 		case !r.refs.fit(ev.Ref, ev.FullRef()):
 			no.at(refusedRef, "ref "+ev.Ref)
-		case ev.MergeRequest.Fork() && r.Forks != ForksAll && (r.Forks == ForksNever || !f.Allowed):
+		case f.Kind == Job && !f.Protected && !r.Open:
+			no.at(refusedOpen, "ref "+ev.Ref)
+		case ev.MergeRequest.Fork() && (r.Forks == ForksNever || r.Forks == ForksAllowed && !f.Allowed && !t.commands):
 			no.at(refusedFork, ev.Project.Path)
+		case ev.MergeRequest.Fork() && r.Forks != ForksAll && !f.Allowed:
+			no.at(refusedAllow, ev.Project.Path)
 		default:
 			works = append(works, t.workOf(f, ev, r, no)...)
 		}
@@ -131,7 +135,8 @@ func (t *Table) workOf(f Fact, ev delivery.Event, r rule, no *refusal) []Work {
 			no.at(refusedDelete, string(ev.RefType))
 			continue
 		}
-		w := Work{Key: Key(target, ev), Target: target, Project: strings.ToLower(ev.Project.Path), Event: ev, Paths: r.paths, Report: r.Report, Rule: r.Name}
+		w := Work{Key: Key(target, ev), Target: target, Project: strings.ToLower(ev.Project.Path), Event: ev, Paths: r.paths, Report: r.Report, Rule: r.Name,
+			OnlyAllowed: ev.MergeRequest.Fork() && r.Forks != ForksAll}
 		if f.Kind == Pipeline {
 			w.Once = &Once{Name: "pipeline " + w.Key, Slot: time.UnixMicro(ev.Pipeline.ID).UTC()}
 		}

@@ -24,7 +24,7 @@ func Decode(kind string, body []byte) (Fact, error) {
 	if err := read(lean(body, "commits"), &e); err != nil {
 		return Fact{}, fmt.Errorf("read event: %w", err)
 	}
-	f := Fact{Kind: firstOf(e.ObjectKind, e.EventName, kind), UserID: firstID(e.User.ID, e.UserID)}
+	f := Fact{Kind: firstOf(e.ObjectKind, e.EventName, kind), UserID: firstID(e.User.ID, e.UserID), UserName: e.User.Name}
 	f.Project = e.project()
 	f.Instance = instanceOf(f.Project)
 	switch f.Kind {
@@ -34,7 +34,7 @@ func Decode(kind string, body []byte) (Fact, error) {
 		f.Changes = e.refs()
 	case MergeRequest:
 		e.mergeRequest(&f)
-	case note:
+	case Note:
 		e.note(&f)
 	case Pipeline:
 		e.pipeline(&f)
@@ -73,7 +73,8 @@ type envelope struct {
 }
 
 type person struct {
-	ID id `json:"id"`
+	ID   id     `json:"id"`
+	Name string `json:"username"`
 }
 
 type commit struct {

@@ -74,13 +74,18 @@ func (e *envelope) mergeRequest(f *Fact) {
 	if m.SourceProjectID == 0 && m.Source != nil {
 		m.SourceProjectID = m.Source.ID
 	}
-	f.Action, f.Status, f.NewCommits, f.Ready = m.Action, m.State, sha(m.OldRev) != "", e.madeReady(m)
-	f.MergeRequest = m.mergeRequest(f.Project)
-	f.Changes = []Change{{Ref: heads + m.SourceBranch, SHA: sha(m.LastCommit.ID), Before: sha(m.OldRev)}}
+	f.Action, f.NewCommits, f.Ready = m.Action, sha(m.OldRev) != "", e.madeReady(m)
+	m.source(f)
 	// The pipeline that a body with new commits names is that of the old ones.
 	if m.HeadPipelineID != 0 && !f.NewCommits {
 		f.Pipeline = &delivery.Pipeline{ID: int64(m.HeadPipelineID)}
 	}
+}
+
+// source reads of a merge request what is to be delivered, and whose it is.
+func (m mergeRequestBody) source(f *Fact) {
+	f.Status, f.MergeRequest = m.State, m.mergeRequest(f.Project)
+	f.Changes = []Change{{Ref: heads + m.SourceBranch, SHA: sha(m.LastCommit.ID), Before: sha(m.OldRev)}}
 	if f.MergeRequest.Fork() && m.Source != nil {
 		f.Source = m.Source.project()
 		f.Source.ID = f.MergeRequest.SourceProjectID
@@ -132,15 +137,25 @@ func draftTitle(title string) bool {
 
 func (e *envelope) note(f *Fact) {
 	var n struct {
-		Action string `json:"action"`
-		System bool   `json:"system"`
-		Note   string `json:"note"`
-		Author id     `json:"author_id"`
+		ID         id     `json:"id"`
+		Action     string `json:"action"`
+		System     bool   `json:"system"`
+		Note       string `json:"note"`
+		Author     id     `json:"author_id"`
+		On         string `json:"noteable_type"`
+		Discussion string `json:"discussion_id"`
 	}
 	_ = read(e.Attributes, &n)
-	f.Action, f.System, f.Text = n.Action, n.System, n.Note
+	f.Action, f.System, f.Text, f.NoteID, f.Noteable, f.Discussion = n.Action, n.System, n.Note, int64(n.ID), n.On, n.Discussion
 	if f.UserID == 0 {
 		f.UserID = int64(n.Author)
+	}
+	var m mergeRequestBody
+	if read(e.MergeRequest, &m) == nil && m.IID != 0 {
+		if m.SourceProjectID == 0 && m.Source != nil {
+			m.SourceProjectID = m.Source.ID
+		}
+		m.source(f)
 	}
 }
 

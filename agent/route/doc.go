@@ -17,8 +17,13 @@
 //     tag does; a merge request does when it is opened, reopened, gets commits or
 //     is made ready; a pipeline and a deployment do when they succeed; a release
 //     does when it is created.
-//   - does a route match kind, project and ref, and take forks if it is one?
+//   - does a route match kind, project and ref, and take forks if it is one, or
+//     commits of it that somebody has allowed? Does it take the ref of a job?
 //   - does a target of that route act on a deleted ref, if it is deleted?
+//
+// [Table.Command] asks of a note whether it is a command: somebody's first word, on
+// an open merge request. It moves no ref; who may give it, and what it leads to, is
+// the agent's.
 //
 // Work is named by what is to be brought in step, never by what happened:
 //

@@ -19,7 +19,7 @@ const (
 
 // Kinds of which this package knows more than their name.
 const (
-	note             = "note"
+	Note             = "note" // a comment, which may be a command
 	repositoryUpdate = "repository_update"
 )
 
@@ -30,12 +30,17 @@ type Fact struct {
 	Instance string // base URL that the body's own addresses begin with; the caller may fill it in from the request's header
 	Project  delivery.Project
 	UserID   int64     // who did it
+	UserName string    // of that user, for people to read
 	At       time.Time // when the event was received; Decode leaves it to the caller
 
 	Action string // of a merge request, note or release
-	Status string // of a pipeline or deployment; the state of a merge request
-	System bool   // a note that GitLab wrote
-	Text   string // of a note
+	Status string // of a pipeline or deployment; the state of a merge request, also of a note's
+
+	System     bool   // a note that GitLab wrote
+	Text       string // of a note
+	NoteID     int64
+	Noteable   string // what the note is on, as GitLab names it: MergeRequest, Issue, Commit, …
+	Discussion string // id of the thread that the note is in
 
 	NewCommits bool // of a merge request: its source branch moved
 	Ready      bool // of a merge request: it is no draft any more

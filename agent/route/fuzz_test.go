@@ -45,7 +45,7 @@ func FuzzDecide(f *testing.F) {
 		f.Add("push", encode(f, body))
 	}
 	f.Add("", []byte(`{"object_kind":7,"project":[],"changes":{"title":3},"object_attributes":[{}]}`))
-	made := table(f, broad)
+	made, obeying := table(f, broad), obeying(f, "")
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
 		fact, err := route.Decode(kind, body)
 		if err != nil {
@@ -53,6 +53,10 @@ func FuzzDecide(f *testing.F) {
 		}
 		works, reason := made.Decide(fact)
 		judge(t, works, reason)
+		reason = obeying.Command(fact)
+		if reason == "" && (fact.Kind != route.Note || fact.NoteID == 0 || fact.UserID == 0 || fact.MergeRequest == nil || !strings.HasPrefix(fact.Text, "/remora")) {
+			t.Errorf("%+v is no command", fact)
+		}
 	})
 }
 

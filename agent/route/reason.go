@@ -6,21 +6,25 @@ import (
 	"unicode"
 )
 
-// commandPrefix begins a note that is meant for us.
-const commandPrefix = "/remora"
+// usualPrefix begins a note that is meant for us.
+const usualPrefix = "/remora"
+
+const ownEvent = "the bot's own event"
 
 // idle is why f moves no ref, whatever the routes say; empty if it may.
-func idle(f Fact, bot int64) string {
+func (t *Table) idle(f Fact, bot int64) string {
 	if bot != 0 && f.UserID == bot {
-		return "the bot's own event"
+		return ownEvent
 	}
 	switch f.Kind {
 	case Push, TagPush, repositoryUpdate:
 		return idlePush(f)
 	case MergeRequest:
 		return idleMergeRequest(f)
-	case note:
-		return idleNote(f)
+	case Note:
+		return cmp.Or(t.idleNote(f), "a command, which moves no ref by itself")
+	case Job:
+		return idleJob(f)
 	case Pipeline:
 		return idlePipeline(f)
 	case Deployment:
@@ -79,24 +83,11 @@ func idleMergeRequest(f Fact) string {
 	return idlePush(f)
 }
 
-func idleNote(f Fact) string {
-	switch {
-	case f.System:
-		return "a note of GitLab itself"
-	case f.Action != "" && f.Action != "create":
-		return "an edited note"
-	case !isCommand(f.Text):
-		return "note is not a command"
+func idleJob(f Fact) string {
+	if f.MergeRequest.Fork() && !projectPath(f.Source.Path) {
+		return "the source project of the merge request is gone"
 	}
-	return "commands are not enabled"
-}
-
-// isCommand says whether the first line of a note begins with our prefix. A
-// quote begins with > and a fence with `, so neither can hold one.
-func isCommand(text string) bool {
-	line, _, _ := strings.Cut(text, "\n")
-	rest, ok := strings.CutPrefix(strings.TrimRight(line, "\r"), commandPrefix)
-	return ok && (rest == "" || rest[0] == ' ' || rest[0] == '\t')
+	return idlePush(f)
 }
 
 func idlePipeline(f Fact) string {
@@ -126,7 +117,9 @@ const (
 	refusedKind = iota + 1
 	refusedProject
 	refusedRef
+	refusedOpen
 	refusedFork
+	refusedAllow
 	refusedDelete
 )
 
@@ -142,12 +135,17 @@ func (r *refusal) at(stage int, what string) {
 	}
 }
 
-func (r *refusal) reason() string {
+// reason is that of the route that came closest. prefix is that of commands.
+func (r *refusal) reason(prefix string) string {
 	switch r.stage {
 	case 0:
 		return "no route matches: there is none"
 	case refusedDelete:
 		return r.what + " deleted and no target deletes"
+	case refusedOpen:
+		return "no route takes jobs of a ref that is not protected: " + r.what
+	case refusedAllow:
+		return "commits of the fork " + r.what + " wait to be allowed, each by its own " + prefix + " allow in the merge request"
 	case refusedFork:
 		return "no route takes forks: merge request from " + r.what
 	}

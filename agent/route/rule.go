@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -42,6 +43,9 @@ type Config struct {
 	Instances []Instance
 	Rules     []Rule
 	Deletes   []string // names of targets that act on the end of a ref; the others get none
+
+	Commands      bool   // notes may command the agent
+	CommandPrefix string // first word of a command; empty: /remora
 }
 
 // Table decides about events. It may be used by several goroutines.
@@ -49,6 +53,8 @@ type Table struct {
 	instances []instance
 	rules     []rule
 	deletes   []string
+	commands  bool
+	prefix    string
 }
 
 type rule struct {
@@ -71,7 +77,7 @@ var usual = []string{Push, TagPush, MergeRequest}
 // New makes a table. Its error tells everything that is wrong at once, each line
 // beginning with the route's name.
 func New(c Config) (*Table, error) {
-	t := &Table{deletes: c.Deletes}
+	t := &Table{deletes: c.Deletes, commands: c.Commands, prefix: cmp.Or(c.CommandPrefix, usualPrefix)}
 	var errs []error
 	for _, i := range c.Instances {
 		u, err := url.Parse(strings.TrimRight(i.URL, "/"))

@@ -20,6 +20,10 @@ type Work struct {
 	Report  report.Config  `json:"report"`
 	Rule    string         `json:"rule"`
 
+	// OnlyAllowed says that the commit is a fork's and was taken because somebody
+	// has allowed it: no other may be delivered in its place.
+	OnlyAllowed bool `json:"only_allowed,omitempty"`
+
 	// Once, if set, is to be noted as a firing in the transaction that puts the
 	// work, and the work is to be put only by whoever notes it first. Our own
 	// statuses end a pipeline again, so that without it a pipeline's success would
