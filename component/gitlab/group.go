@@ -2,7 +2,11 @@ package gitlab
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
+	"net/url"
+
+	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
 
 // GroupInfo is a group as lists show it.
@@ -10,29 +14,89 @@ type GroupInfo struct {
 	ID       int64
 	Path     string // full path
 	ParentID int64  // 0: a root group
+	Leaving  bool   // marked for deletion, or archived: nothing may be changed there
 }
 
 // Groups are the groups that the user of the token is an Owner of, itself or by
-// inheritance, by id, without those that are marked for deletion or archived:
-// https://docs.gitlab.com/api/groups/#list-all-groups.
+// inheritance, by id, without those that are leaving:
+// https://docs.gitlab.com/api/groups/#list-groups.
 func (c *Client) Groups(ctx context.Context) iter.Seq2[GroupInfo, error] {
-	return func(yield func(GroupInfo, error) bool) { yield(GroupInfo{}, errNotYet) }
+	all := pages(ctx, c, list[GroupInfo]{
+		deed: "list groups", path: "groups",
+		query:  url.Values{"all_available": {"true"}, "min_access_level": {"50"}, "order_by": {"id"}, "sort": {"asc"}},
+		decode: plain(wireGroup.group),
+	})
+	return func(yield func(GroupInfo, error) bool) {
+		for g, err := range all {
+			if err == nil && g.Leaving {
+				continue
+			}
+			if !yield(g, err) {
+				return
+			}
+		}
+	}
 }
 
-// Group reads one group by its full path or id; see [Client.Groups].
+// Group reads one group by its full path or id, also one that is leaving:
+// https://docs.gitlab.com/api/groups/#retrieve-a-group.
 func (c *Client) Group(ctx context.Context, path string) (GroupInfo, error) {
-	return GroupInfo{}, errNotYet
+	const deed = "read group"
+	var got wireGroup
+	if err := c.read(ctx, deed, "groups/"+gl.PathEscape(path), url.Values{"with_projects": {"false"}}, &got); err != nil {
+		return GroupInfo{}, err
+	}
+	if got.ID == 0 {
+		return GroupInfo{}, failed(deed, nil, errEmpty)
+	}
+	return got.group(), nil
 }
 
 // GroupProjects are the projects of a group and of its subgroups, by id, without
 // those that are archived or only shared with it:
-// https://docs.gitlab.com/api/groups/#list-all-projects.
+// https://docs.gitlab.com/api/groups/#list-projects.
 func (c *Client) GroupProjects(ctx context.Context, group string) iter.Seq2[ProjectInfo, error] {
-	return func(yield func(ProjectInfo, error) bool) { yield(ProjectInfo{}, errNotYet) }
+	return pages(ctx, c, list[ProjectInfo]{
+		deed: "list projects of group", path: "groups/" + gl.PathEscape(group) + "/projects",
+		query: url.Values{
+			"include_subgroups": {"true"}, "with_shared": {"false"}, "archived": {"false"}, "simple": {"true"},
+			"order_by": {"id"}, "sort": {"asc"},
+		},
+		decode: plain(projectOf),
+	})
 }
 
-// MaintainedProjects are the projects that the user of the token is at least a
-// Maintainer of, by id, without archived ones; see [Client.Projects].
-func (c *Client) MaintainedProjects(ctx context.Context) iter.Seq2[ProjectInfo, error] {
-	return func(yield func(ProjectInfo, error) bool) { yield(ProjectInfo{}, errNotYet) }
+// Plan is the subscription of a root group, by its full path or id: on gitlab.com
+// free, premium, ultimate and others; elsewhere always default. Group hooks of
+// the free plan are never called. It is empty where GitLab does not tell the
+// token: https://docs.gitlab.com/api/namespaces/#retrieve-namespace-details.
+func (c *Client) Plan(ctx context.Context, group string) (string, error) {
+	var got struct {
+		Plan string `json:"plan"`
+	}
+	err := c.read(ctx, "read plan of group", "namespaces/"+gl.PathEscape(group), nil, &got)
+	return got.Plan, err
+}
+
+// read reads one object.
+func (c *Client) read(ctx context.Context, deed, path string, q url.Values, v any) error {
+	res, err := c.get(ctx, path, q, nil)
+	if err != nil {
+		return failed(deed, nil, err)
+	}
+	return failed(deed, res.Request, decodeOne(res, v))
+}
+
+// wireGroup is a group on the wire.
+type wireGroup struct {
+	ID       int64           `json:"id"`
+	Path     string          `json:"full_path"`
+	ParentID int64           `json:"parent_id"`
+	Deleted  json.RawMessage `json:"marked_for_deletion_on"` // a day; null or absent: not marked
+	Archived bool            `json:"archived"`
+}
+
+func (w wireGroup) group() GroupInfo {
+	marked := len(w.Deleted) > 0 && string(w.Deleted) != "null"
+	return GroupInfo{ID: w.ID, Path: w.Path, ParentID: w.ParentID, Leaving: marked || w.Archived}
 }

@@ -21,9 +21,10 @@ type Hook struct {
 	URL            string
 	Name           string
 	Events         []string // names of the flags that are on: push_events, merge_requests_events, … in order
+	Unknown        []string // names of the flags that this GitLab does not show, for it is too old or of another edition: they cannot be had
 	VerifyTLS      bool     // enable_ssl_verification
-	AlertStatus    string   // executable, temporarily_disabled, disabled; empty for a system hook
-	TokenPresent   *bool    // nil where GitLab is too old to say it
+	AlertStatus    string   // executable, temporarily_disabled, disabled; always executable for a system hook, and where GitLab disables none
+	TokenPresent   *bool    // nil where GitLab is too old to say it (before 19.0)
 	SigningPresent *bool    // nil where GitLab is too old to say it (before 19.0)
 }
 
@@ -38,23 +39,32 @@ type HookSpec struct {
 	VerifyTLS    bool
 }
 
-// HookCall is one delivery of a webhook that GitLab remembers.
+// HookCall is one call of a webhook that GitLab remembers, for seven days. One that
+// is sent again is a new call with the Key of the old.
 type HookCall struct {
-	ID     int64
-	Status string // "200", "503", "internal error", …
-	URL    string
+	ID      int64  // grows
+	Status  string // "200", "503", "internal error" where no answer came
+	URL     string // that was called, without its secrets
+	Trigger string // push_hooks, merge_request_hooks, …
+	Key     string // Idempotency-Key, which is also webhook-id; empty before 17.4
+}
+
+// Failed says whether the call counts as failed: only answers of 2xx and 3xx do not.
+func (c HookCall) Failed() bool {
+	return len(c.Status) != 3 || c.Status[0] != '2' && c.Status[0] != '3'
 }
 
 // The flags of a hook, in the order of GitLab's pages.
 var (
-	anyHookEvents     = []string{"push_events", "tag_push_events", "merge_requests_events"}
-	projectHookEvents = slices.Concat(anyHookEvents, []string{
+	anyHookEvents    = []string{"push_events", "tag_push_events", "merge_requests_events"}
+	sharedHookEvents = slices.Concat(anyHookEvents, []string{
 		"note_events", "confidential_note_events", "issues_events", "confidential_issues_events", "job_events", "pipeline_events",
 		"deployment_events", "releases_events", "milestone_events", "emoji_events", "feature_flag_events", "wiki_page_events",
-		"vulnerability_events", "resource_access_token_events", "resource_deploy_token_events",
+		"vulnerability_events", "resource_access_token_events",
 	})
-	groupHookEvents  = slices.Concat(projectHookEvents, []string{"member_events", "subgroup_events", "project_events"})
-	systemHookEvents = slices.Concat(anyHookEvents, []string{"repository_update_events"})
+	projectHookEvents = append(slices.Clone(sharedHookEvents), "resource_deploy_token_events")
+	groupHookEvents   = slices.Concat(sharedHookEvents, []string{"member_events", "subgroup_events", "project_events"})
+	systemHookEvents  = slices.Concat(anyHookEvents, []string{"repository_update_events"})
 )
 
 // HookEvents are the names of the flags that hooks of that scope have.

@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,14 +27,19 @@ const (
 type list[T any] struct {
 	deed, path string
 	query      url.Values
+	size       int                            // of a page, where 100 are too many; 0: 100
 	decode     func(*json.Decoder) (T, error) // reads one element
 }
 
 // path is the API path below a project. route may hold slashes; the parts after
 // it are escaped.
 func (p Project) path(route string, parts ...any) string {
+	return joined("projects/"+gl.PathEscape(string(p))+"/"+route, parts...)
+}
+
+func joined(route string, parts ...any) string {
 	var b strings.Builder
-	b.WriteString("projects/" + gl.PathEscape(string(p)) + "/" + route)
+	b.WriteString(route)
 	for _, part := range parts {
 		b.WriteString("/" + gl.PathEscape(fmt.Sprint(part)))
 	}
@@ -45,12 +51,12 @@ func (p Project) path(route string, parts ...any) string {
 func pages[T any](ctx context.Context, c *Client, l list[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		at := position{size: perPage, page: 1}
+		at := position{size: cmp.Or(l.size, perPage), page: 1}
 		for range mostPages {
 			items, next, err := readPage(ctx, c, l, at)
 			var large *rest.TooLargeError
-			if errors.As(err, &large) && at.size == perPage && at.link == nil {
-				at = position{size: fewOnPage, page: (at.page-1)*perPage/fewOnPage + 1}
+			if errors.As(err, &large) && at.size > fewOnPage && at.link == nil {
+				at = position{size: fewOnPage, page: (at.page-1)*at.size/fewOnPage + 1}
 				continue
 			}
 			if err != nil {

@@ -3,6 +3,7 @@ package gitlab
 import (
 	"context"
 	"iter"
+	"maps"
 	"net/url"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -20,13 +21,25 @@ type ProjectInfo struct {
 // Projects are the projects that the user of the token is a member of, without
 // archived ones, by id: https://docs.gitlab.com/api/projects/#list-all-projects.
 func (c *Client) Projects(ctx context.Context) iter.Seq2[ProjectInfo, error] {
-	return pages(ctx, c, list[ProjectInfo]{
-		deed: "list projects", path: "projects",
-		query: url.Values{"membership": {"true"}, "archived": {"false"}, "simple": {"true"}, "order_by": {"id"}, "sort": {"asc"}},
-		decode: plain(func(p gl.Project) ProjectInfo {
-			return ProjectInfo{ID: p.ID, Path: p.PathWithNamespace, URL: p.WebURL, DefaultBranch: p.DefaultBranch}
-		}),
-	})
+	return c.projects(ctx, nil)
+}
+
+// MaintainedProjects are those of [Client.Projects] that the user is at least a
+// Maintainer of.
+func (c *Client) MaintainedProjects(ctx context.Context) iter.Seq2[ProjectInfo, error] {
+	return c.projects(ctx, url.Values{"min_access_level": {"40"}})
+}
+
+func (c *Client) projects(ctx context.Context, more url.Values) iter.Seq2[ProjectInfo, error] {
+	q := url.Values{"membership": {"true"}, "archived": {"false"}, "simple": {"true"}, "order_by": {"id"}, "sort": {"asc"}}
+	maps.Copy(q, more)
+	return pages(ctx, c, list[ProjectInfo]{deed: "list projects", path: "projects", query: q, decode: plain(projectOf)})
+}
+
+func projectOf(p gl.Project) ProjectInfo {
+	info := ProjectInfo{ID: p.ID, Path: p.PathWithNamespace, URL: p.WebURL, DefaultBranch: p.DefaultBranch}
+	info.Personal = p.Namespace != nil && p.Namespace.Kind == "user"
+	return info
 }
 
 // Project reads one project. Of a moved one, asked for by its old path, it is where
@@ -37,7 +50,7 @@ func (c *Client) Project(ctx context.Context, p Project) (ProjectInfo, error) {
 	if err != nil {
 		return ProjectInfo{}, err
 	}
-	return ProjectInfo{ID: got.ID, Path: got.PathWithNamespace, URL: got.WebURL, DefaultBranch: got.DefaultBranch}, nil
+	return projectOf(got), nil
 }
 
 // Ref is a branch or tag and the commit that it points to.

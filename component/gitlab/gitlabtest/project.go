@@ -13,10 +13,14 @@ func (c *call) listProjects() reply {
 	if c.params.text("membership") != "true" {
 		return invalid("membership: this GitLab lists own projects only")
 	}
+	least, fine := c.params.number("min_access_level")
+	if !fine {
+		return invalid("min_access_level is invalid")
+	}
 	var own []*project
 	for _, id := range slices.Sorted(maps.Keys(c.projects)) {
 		p := c.projects[id]
-		if p.members[c.user.ID] > 0 && !(p.Archived && c.params.text("archived") == "false") {
+		if p.level(c.user.ID) >= max(Level(least), 1) && !(p.Archived && c.params.text("archived") == "false") {
 			own = append(own, p)
 		}
 	}
@@ -27,6 +31,7 @@ func (c *call) getProject() reply { return reply{code: 200, body: c.showProject(
 
 func (c *call) showProject(p *project) fields {
 	shown := fields{"id": p.ID, "path_with_namespace": p.Path, "default_branch": p.DefaultBranch, "web_url": c.URL + "/" + p.Path}
+	shown["namespace"], shown["archived"] = c.namespace(p), p.Archived
 	shown["only_allow_merge_if_all_discussions_are_resolved"] = p.ResolveThreads
 	if c.user != nil && c.params.text("simple") != "true" {
 		access := fields{"project_access": nil, "group_access": nil}

@@ -31,6 +31,10 @@ type Server struct {
 	before   func(Request)
 	leased   func(Request)
 	oidc     issuer
+	groups   map[int64]*group
+	hooks    hookState
+	edition  Edition
+	version  string
 }
 
 // limits are those that a test may lower.
@@ -75,6 +79,7 @@ func NewHandler(url string) *Server {
 		users: map[int64]*User{}, tokens: map[string]credential{}, projects: map[int64]*project{}, leases: map[string]bool{},
 		limits: limits{notes: -1, perTarget: 5000, diff: 1000},
 	}
+	s.groups, s.hooks, s.edition, s.version = map[int64]*group{}, newHookState(), Premium, "18.5.0-ee"
 	s.handler = s.routes()
 	return s
 }
@@ -161,7 +166,7 @@ func (s *Server) routes() http.Handler {
 	handle("GET /projects/{id}/repository/commits/{sha}", "stats", (*call).getCommit)
 	handle("GET /projects/{id}/repository/commits/{sha}/statuses", "all name ref stage pipeline_id order_by sort "+paging, (*call).listStatuses)
 	handle("GET /projects/{id}/repository/commits/{sha}/merge_requests", "state "+paging, (*call).commitMergeRequests)
-	handle("GET /projects", "membership archived simple order_by sort "+paging, (*call).listProjects)
+	handle("GET /projects", "membership min_access_level archived simple order_by sort "+paging, (*call).listProjects)
 	handle("GET /projects/{id}/repository/branches", paging, (*call).listBranches)
 	handle("GET /projects/{id}/repository/tags", paging, (*call).listTags)
 	handle("GET /projects/{id}/repository/branches/{ref}", "", (*call).getBranch)
@@ -188,6 +193,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /.well-known/openid-configuration", s.serve(&route{serve: (*call).discovery}))
 	mux.Handle("GET /oauth/discovery/keys", s.serve(&route{serve: (*call).publicKeys}))
 	handle("GET /projects/{id}/members/all/{user}", "", (*call).getMember)
-	mux.Handle("/", s.serve(&route{serve: func(*call) reply { return reply{code: 404, body: fields{"error": "404 Not Found"}} }}))
+	s.groupRoutes(handle)
+	s.hookRoutes(handle)
+	mux.Handle("/", s.serve(&route{serve: func(*call) reply { return noRoute() }}))
 	return mux
 }

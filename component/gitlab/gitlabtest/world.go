@@ -127,7 +127,7 @@ func (s *Server) AddProject(p Project) Project {
 		p.DefaultBranch = "main"
 	}
 	s.projects[p.ID] = &project{
-		Project: p, members: map[int64]Level{}, inherited: map[int64]Level{}, protected: map[string]bool{}, commits: map[string]Commit{},
+		Project: p, members: map[int64]Level{}, inherited: s.heirs(p.Path), protected: map[string]bool{}, commits: map[string]Commit{},
 		branches: map[string]string{}, tags: map[string]string{}, mrs: map[int64]*mergeRequest{},
 	}
 	return p
