@@ -47,7 +47,7 @@ func (p *program) app() *cli.App {
 }
 
 func (p *program) commands() []*cli.Command {
-	commands := []*cli.Command{p.syncCommand(), p.agentCommand(), p.reportCommand(), p.mirrorCommand(), p.eventsCommand(), p.deliveriesCommand(), p.tokenCommand(), p.keysCommand(), p.configCommand(), p.versionCommand(), p.completionCommand()}
+	commands := []*cli.Command{p.syncCommand(), p.agentCommand(), p.reportCommand(), p.mirrorCommand(), p.eventsCommand(), p.deliveriesCommand(), p.hooksCommand(), p.doctorCommand(), p.auditCommand(), p.tokenCommand(), p.keysCommand(), p.configCommand(), p.openapiCommand(), p.versionCommand(), p.completionCommand()}
 	for _, c := range commands {
 		prepareCommand(c)
 	}
