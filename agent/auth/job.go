@@ -9,7 +9,7 @@ import (
 // Job is what the ID token of a CI job proves about it:
 // https://docs.gitlab.com/ci/secrets/id_token_authentication/.
 type Job struct {
-	Instance string // URL of the instance that issued the token, as it is configured
+	Instance string // URL of the instance that issued the token, without a slash at its end
 
 	// Where the job runs: authorise on these. Before GitLab 18.4, which has no
 	// job_project_id, they are project_id and project_path, and Exact is false:

@@ -22,6 +22,7 @@ const (
 // its secret.
 type Refusal struct {
 	Code   Code
+	Claim  string // of an ID token: the claim, or part, that did not hold
 	Reason string // for the log: what was wrong, exactly
 	Public string // for the caller: one sentence
 }

@@ -20,14 +20,20 @@ func digestAll(list []delivery.Secret) secrets {
 	return digests
 }
 
-// match is the name of the secret that equals given: "1" for the first. It
-// compares all of them, always.
+// match is the name of the secret that equals given: "1" for the first.
 func (s secrets) match(given string) (name string, ok bool) {
+	i, ok := s.find(given)
+	return strconv.Itoa(i + 1), ok
+}
+
+// find is the index of the secret that equals given. It compares all of them,
+// always.
+func (s secrets) find(given string) (i int, ok bool) {
 	digest := sha256.Sum256([]byte(given))
 	found := -1
 	for i := range s {
 		equal := subtle.ConstantTimeCompare(digest[:], s[i][:])
 		found = subtle.ConstantTimeSelect(equal, i, found)
 	}
-	return strconv.Itoa(found + 1), found >= 0
+	return found, found >= 0
 }

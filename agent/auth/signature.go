@@ -42,7 +42,8 @@ func parseSigningToken(token delivery.Secret) ([]byte, error) {
 type signature struct {
 	id, timestamp string
 	given         []string // "v1,…"
-	keys          [][]byte
+	known         *hookSecrets
+	configured    int // of the keys that are known
 }
 
 // signed reads the headers of a signed call: all that can be checked before the
@@ -50,8 +51,8 @@ type signature struct {
 //
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 func (v *Verifier) signed(h http.Header) (*signature, error) {
-	s := &signature{id: h.Get("webhook-id"), timestamp: h.Get("webhook-timestamp"), keys: v.signingKeys()}
-	if len(s.keys) == 0 {
+	s := &signature{id: h.Get("webhook-id"), timestamp: h.Get("webhook-timestamp"), known: v.hooks.Load(), configured: len(v.configured.signing)}
+	if len(s.known.signing) == 0 {
 		return nil, refuse(CodeSignature, "the call is signed, and no signing token is configured: set REMORA_WEBHOOK_SIGNING_TOKEN")
 	}
 	// A dot in the id would let one signature fit two ways of cutting the text.
@@ -81,10 +82,10 @@ func (v *Verifier) signed(h http.Header) (*signature, error) {
 	return s, nil
 }
 
-// verify is the number of the key, from 1, that signed body.
-func (s *signature) verify(body []byte) (int, error) {
+// verify is the name of the key that signed body.
+func (s *signature) verify(body []byte) (string, error) {
 	found := 0
-	for i, key := range s.keys {
+	for i, key := range s.known.signing {
 		mac := hmac.New(sha256.New, key)
 		_, _ = mac.Write([]byte(s.id + "." + s.timestamp + "."))
 		_, _ = mac.Write(body)
@@ -96,7 +97,7 @@ func (s *signature) verify(body []byte) (int, error) {
 		}
 	}
 	if found == 0 {
-		return 0, refuse(CodeSignature, "none of %d signatures fits the body and one of %d signing tokens", len(s.given), len(s.keys))
+		return "", refuse(CodeSignature, "none of %d signatures fits the body and one of %d signing tokens", len(s.given), len(s.known.signing))
 	}
-	return found, nil
+	return s.known.name("signing token", found-1, s.configured), nil
 }

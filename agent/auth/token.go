@@ -133,9 +133,9 @@ func (g Grant) reach() string {
 	return reachProject
 }
 
-// token verifies a JWT in X-Gitlab-Token. HS256 is the only algorithm there is
-// here, whatever the token says.
-func (v *Verifier) token(text string) (Caller, error) {
+// token verifies a JWT; where it stood is for the log. HS256 is the only algorithm
+// there is here, whatever the token says.
+func (v *Verifier) token(text, where string) (Caller, error) {
 	if len(text) > maxToken {
 		return Caller{}, refuse(CodeToken, "the token has %d characters, over %d", len(text), maxToken)
 	}
@@ -153,7 +153,7 @@ func (v *Verifier) token(text string) (Caller, error) {
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return Caller{}, refuse(CodeExpired, "the token for %.100q expired at %s", c.path(), c.ExpiresAt.UTC().Format(time.RFC3339))
 	case err != nil:
-		return Caller{}, refuse(CodeToken, "X-Gitlab-Token is none of the secrets, and no good token: %s", tokenFault(err))
+		return Caller{}, refuse(CodeToken, "%s is none of the secrets, and no good token: %s", where, tokenFault(err))
 	case keyID != "":
 		return c.projectToken(keyID)
 	}

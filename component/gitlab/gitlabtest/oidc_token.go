@@ -141,6 +141,7 @@ func (s *Server) complete(j *JobClaims) {
 	set(&j.SourceID, j.ProjectID)
 	set(&j.PipelineID, found.ID)
 	set(&j.UserID, found.UserID)
+	set(&j.UserID, 1)
 	set(&j.SHA, found.SHA)
 	set(&j.Ref, ref)
 	set(&j.Source, found.Source)
