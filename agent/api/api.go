@@ -112,7 +112,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.refuse(a, noPath(r.URL.Path))
 	} else if allow != "" {
 		a.Header().Set("Allow", allow)
-		c.refuse(a, noMethod(r.Method, allow))
+		c.refuse(a, noMethod(r.Method, r.URL.Path, allow))
 	} else {
 		s.mux.ServeHTTP(a, r)
 	}

@@ -25,7 +25,7 @@ const audience = "remora:https://remora.example.com"
 
 // genuine is an API with the verification that an agent has, the GitLab whose ID
 // tokens it takes, and what makes project tokens.
-func genuine(t *testing.T, change func(*api.Options)) (*rig, *gitlabtest.Server, func(auth.Grant) string) {
+func genuine(t testing.TB, change func(*api.Options)) (*rig, *gitlabtest.Server, func(auth.Grant) string) {
 	t.Helper()
 	gl := gitlabtest.New(t)
 	gl.Populate()
@@ -177,5 +177,18 @@ func TestAJobFollowsOverADrain(t *testing.T) {
 	}
 	if _, err := refused.Deliver(t.Context(), "k", trigger.Request{}); delivery.StateOf(err) != delivery.Failed || !strings.Contains(delivery.Explain(err).Error(), "not valid") {
 		t.Errorf("got %v, want our refusal, for good", err)
+	}
+}
+
+func BenchmarkAJobAsks(b *testing.B) {
+	r, gl, _ := genuine(b, nil)
+	claims := gl.Claims(gitlabtest.JobClaims{Audience: []string{audience}})
+	token := gl.SignIDToken(gl.IDTokenHeader(), claims)
+	body := `{"job_id":7001,"pipeline_id":` + claims["pipeline_id"].(string) + `,"sha":"` + claims["sha"].(string) + `"}`
+	b.ReportAllocs()
+	for b.Loop() {
+		if resp := r.send(b, http.MethodPost, "/api/v1/deliveries", token, body); resp.StatusCode != http.StatusAccepted {
+			b.Fatal(content(b, resp))
+		}
 	}
 }

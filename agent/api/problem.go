@@ -112,8 +112,8 @@ func noPath(path string) error {
 	return &problem{status: http.StatusNotFound, title: "not found", detail: "There is nothing at this path; see " + Prefix + "openapi.yaml.", reason: fmt.Sprintf("no operation at path %.200q", path)}
 }
 
-func noMethod(method, allow string) error {
-	return &problem{status: http.StatusMethodNotAllowed, title: "wrong method", detail: "Use " + allow + ".", reason: fmt.Sprintf("method %.20q", method)}
+func noMethod(method, path, allow string) error {
+	return &problem{status: http.StatusMethodNotAllowed, title: "wrong method", detail: "Use " + allow + ".", reason: fmt.Sprintf("method %.20q at path %.200q", method, path)}
 }
 
 // shape makes problems of ours of what huma says about requests that are not
