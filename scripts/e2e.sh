@@ -94,6 +94,7 @@ chmod +x "$dir/bin/killed" "$dir/bin/e2e_state"
 # merge request's pipeline; its exit code is the job's. GitLab counts its jobs, and a
 # note of a later one stands; gitlab-ci-local draws their numbers by lot.
 jobs=7000
+secrets=yes # of the bot and of the target are variables of the project
 pipeline() {
 	jobs=$((jobs + 1))
 	cat >.gitlab-ci.yml <<CI
@@ -105,10 +106,11 @@ CI
 	set -- --force-shell-executor --no-color "$@"
 	while IFS= read -r line; do
 		case $line in
-		CI_JOB_*) ;; # they are of one job, and there are many
-		DIREKTIV_URL=* | DIREKTIV_NAMESPACE=*) ;; # inputs
-		*) set -- "$@" --variable "$line" ;;
+		CI_JOB_*) continue ;; # they are of one job, and there are many
+		DIREKTIV_URL=* | DIREKTIV_NAMESPACE=*) continue ;; # inputs
+		REMORA_* | DIREKTIV_*) [ -n "$secrets" ] || continue ;;
 		esac
+		set -- "$@" --variable "$line"
 	done <"$dir/env"
 	HOME=$dir/home "$cache/node_modules/.bin/gitlab-ci-local" "$@" \
 		--variable "CI_PROJECT_DIR=$dir/app" --variable "CI_JOB_ID=$jobs" --unset-variable CI_COMMIT_BRANCH >"$dir/log" 2>&1 </dev/null
@@ -150,6 +152,41 @@ pipeline report "$mr"', stage: deploy, name: "rpm-build:fedora", state: $BUILD_S
 holds 's.is("rpm-build:fedora", "failed")' 'no status of the report'
 [ ! -e pwned ] || fail 'an input was run by the shell'
 
+say 'a job of a project that holds no secret asks the agent'
+port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')
+agent=http://127.0.0.1:$port
+env "REMORA_GITLAB_URL=$gitlab" "REMORA_GITLAB_TOKEN=$(value REMORA_GITLAB_TOKEN)" "REMORA_LISTEN=127.0.0.1:$port" "REMORA_URL=$agent" \
+	"REMORA_DATA_DIR=$dir/agent" REMORA_WEBHOOK_SECRET=a-secret-of-the-hook-0123456789 'REMORA_PROJECTS=acme/*' REMORA_NAME=agent \
+	"DIREKTIV_URL=$(value DIREKTIV_URL)" DIREKTIV_NAMESPACE=demo "DIREKTIV_TOKEN=$(value DIREKTIV_TOKEN)" \
+	remora agent >"$dir/agent.log" 2>&1 &
+pids="$pids $!"
+tries=0
+until node -e 'fetch(process.argv[1]).then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))' "$agent/readyz"; do
+	tries=$((tries + 1))
+	[ "$tries" -le 100 ] || fail "the agent does not start: $(cat "$dir/agent.log")"
+	sleep 0.1
+done
+minted() { node -e 'fetch(process.argv[1], {method: "POST"}).then(r => r.text()).then(t => console.log(t))' "$gitlab/_stand/id_token?job=$1&agent=$agent"; }
+secrets=
+pipeline sync "$mr, agent-url: '$agent'" --variable "REMORA_ID_TOKEN=$(minted $((jobs + 1)))" || fail "the job is red; the agent: $(cat "$dir/agent.log")"
+grep -q 'json schema validated' "$dir/log" || fail 'the schema of GitLab was not asked'
+for secret in "$(value REMORA_GITLAB_TOKEN)" "$(value DIREKTIV_TOKEN)"; do
+	[ -n "$secret" ] || fail 'there is no secret to look for'
+	if grep -qF -e "$secret" "$dir/log" .gitlab-ci.yml; then fail 'a secret is in the job'; fi
+done
+holds 's.is("agent/direktiv", "success")' 'no green status from the agent'
+tries=0
+until e2e_state 's.notes.some(n => n.Body.includes("agent"))'; do
+	tries=$((tries + 1))
+	[ "$tries" -le 100 ] || fail 'no note from the agent'
+	sleep 0.1
+done
+
+say 'a token of another job is refused'
+if pipeline sync "$mr, agent-url: '$agent'" --variable "REMORA_ID_TOKEN=$(minted 6999)"; then fail 'the job is green'; fi
+grep -q 'job_id' "$dir/log" || fail 'the claim is not named'
+secrets=yes
+
 say 'no job in a merge-request pipeline where none was asked for'
 pipeline sync "$direktiv" --list || fail 'the list is refused'
 if grep -q 'remora-sync' "$dir/log"; then fail 'the job is there'; fi
@@ -173,4 +210,4 @@ lists build-image || fail 'it builds no image'
 if lists release; then fail 'it releases from a branch'; fi
 lists release --unset-variable CI_COMMIT_BRANCH --variable CI_COMMIT_TAG=1.2.3 || fail 'a tag does not release'
 
-echo 'e2e: ok: 7 scenes'
+echo 'e2e: ok: 9 scenes'

@@ -37,13 +37,14 @@ func (w *world) demoAgent(ctx context.Context, binary, dir string) error {
 	vars["HOME"], vars["REMORA_DATA_DIR"] = dir, filepath.Join(dir, "agent")
 	vars["REMORA_GITLAB_URL"], vars["REMORA_WEBHOOK_SECRET"] = w.gitlab.URL, signingToken()
 	vars["REMORA_PROJECTS"], vars["REMORA_REFS"] = "acme/*", "feature"
+	vars["REMORA_URL"] = "http://" + address
 	d := &agentDemo{world: w, binary: binary, address: address, vars: vars, head: w.scene.SHA}
 	defer func() {
 		if d.agent != nil {
 			d.agent.kill()
 		}
 	}()
-	for _, scene := range []func(context.Context) error{d.pushed, d.killed, d.looked} {
+	for _, scene := range []func(context.Context) error{d.pushed, d.killed, d.looked, d.asked, d.examined} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
@@ -108,6 +109,47 @@ func (d *agentDemo) looked(ctx context.Context) error {
 			return fmt.Errorf("remora %s list: %w\n%s", what, err, out)
 		}
 		say("\n$ remora " + what + " list\n" + indent(string(out)))
+	}
+	return nil
+}
+
+// asked is a job of the same project that holds no secret: the agent delivers and
+// reports for it.
+func (d *agentDemo) asked(ctx context.Context) error {
+	say("\n━━ 6. A job that holds no secret at all asks the agent, with its ID token ━━")
+	d.scene.SHA = d.head
+	for _, p := range d.gitlab.Pipelines(d.scene.Project.ID) {
+		if p.SHA == d.head {
+			d.scene.Pipeline = p
+		}
+	}
+	vars := d.bare(7010, d.agent.url)
+	for _, secret := range []string{direktivToken, d.scene.Token} {
+		for name, value := range vars {
+			if strings.Contains(value, secret) {
+				return fmt.Errorf("%s holds a secret", name)
+			}
+		}
+	}
+	cmd := exec.CommandContext(ctx, d.binary, "sync")
+	cmd.Env = environ(vars, map[string]string{"HOME": d.vars["HOME"]})
+	out, err := cmd.CombinedOutput()
+	say("$ env | grep -c TOKEN=      # REMORA_ID_TOKEN, good for this job and this agent\n   1\n$ remora sync\n" + indent(string(out)))
+	if err != nil {
+		return fmt.Errorf("remora sync: %w\n%s", err, d.agent.log.String())
+	}
+	return d.show(ctx)
+}
+
+// examined is what the doctor says of the installation.
+func (d *agentDemo) examined(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, d.binary, "doctor")
+	cmd.Env = environ(d.vars)
+	out, err := cmd.CombinedOutput()
+	say("\n━━ 7. What the doctor says ━━\n$ remora doctor\n" + indent(string(out)))
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return err
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func open(gitlabAddr, direktivAddr string) (*world, error) {
 	mux.Handle("/", w.gitlab.Handler())
 	mux.HandleFunc("GET /_stand/state", w.state)
 	mux.HandleFunc("POST /_stand/direktiv/fail", w.fail)
+	mux.HandleFunc("POST /_stand/id_token", w.mint)
 	w.serve(gl, mux)
 	w.serve(dk, w.direktiv.Handler())
 	return w, nil
