@@ -89,6 +89,8 @@ func TestTheTrueResultOfAReport(t *testing.T) {
 	}{
 		"GitLab has it after a while": {triggertest.Options{Results: []trigger.Target{done}, Hold: true}, nil, func(a *asker) { go func() { <-a.agent.Followed(); a.agent.Finish() }() }, 0, "by the agent"},
 		"GitLab refuses it":           {triggertest.Options{Results: []trigger.Target{failed}}, nil, nil, 1, "report: not found: GitLab knows no such commit\n  try: check --commit-sha"},
+		"the agent lost it":           {triggertest.Options{Reason: "the report cannot be read", Nothing: "failed"}, nil, nil, 1, "nothing was reported: the report cannot be read"},
+		"there is nothing to show":    {triggertest.Options{Reason: "no project", Nothing: "skipped"}, nil, nil, 0, "not shown: no project"},
 		"an older one is not shown":   {triggertest.Options{Results: []trigger.Target{older}}, nil, nil, 0, "not shown: a newer report is there"},
 		"the deadline passes":         {triggertest.Options{Results: []trigger.Target{done}, Hold: true}, map[string]string{"REMORA_TIMEOUT": "300ms"}, nil, 1, "no result in time: the agent goes on with it"},
 		"no agent answers":            {triggertest.Options{}, map[string]string{"REMORA_TIMEOUT": "300ms", "REMORA_AGENT_URL": "http://127.0.0.1:1"}, nil, 1, "no result in time: POST"},

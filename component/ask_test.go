@@ -104,17 +104,19 @@ func TestTheAgentsResultIsTheJobs(t *testing.T) {
 		code  int
 		table []string
 	}{
-		"done":                      {triggertest.Options{Results: []trigger.Target{flows}}, nil, "done", 0, []string{"remora sync  acme/app  feature  c0ffee12  !7", "flows demo  done  1.2s  4 files c0ffee12", "report      by the agent"}},
-		"two targets, one fails":    {triggertest.Options{Results: []trigger.Target{flows, broken}}, nil, "failed", 1, []string{"flows demo            done", "site ops.example.com  failed", "site: the server says no", "try: look at its log", "request: POST https://ops.example.com (500)"}},
-		"the failing one optional":  {triggertest.Options{Results: []trigger.Target{flows, optional}}, nil, "done", 0, []string{"failed (optional)", "try: look at its log"}},
-		"optional for this job":     {triggertest.Options{Results: []trigger.Target{flows, broken}}, map[string]string{"REMORA_OPTIONAL": "site"}, "done", 0, []string{"failed (optional)"}},
-		"overtaken":                 {triggertest.Options{Results: []trigger.Target{covered}}, nil, "done", 0, []string{"4 files (by the run of deadbeef)"}},
-		"the agent's own deadline":  {triggertest.Options{Results: []trigger.Target{slow}}, nil, "failed", 3, []string{"status 500"}},
-		"skipped":                   {triggertest.Options{Results: []trigger.Target{skipped}}, nil, "skipped", 0, []string{"no path of the change matches"}},
-		"nothing to do":             {triggertest.Options{Reason: "no route leads anywhere"}, nil, "skipped", 0, []string{"agent 127.0.0.1:", "skipped", "no route leads anywhere"}},
-		"a state that is not known": {triggertest.Options{Results: []trigger.Target{unknown}}, nil, "failed", 1, []string{"unknown state", "use the version of remora that the agent has"}},
-		"while the job waits":       {triggertest.Options{Results: []trigger.Target{flows}, Hold: true}, nil, "done", 0, []string{"flows demo  done"}},
-		"by polling":                {triggertest.Options{Results: []trigger.Target{flows}, Hold: true, NoStreams: true}, nil, "done", 0, []string{"flows demo  done"}},
+		"done":                       {triggertest.Options{Results: []trigger.Target{flows}}, nil, "done", 0, []string{"remora sync  acme/app  feature  c0ffee12  !7", "flows demo  done  1.2s  4 files c0ffee12", "report      by the agent"}},
+		"two targets, one fails":     {triggertest.Options{Results: []trigger.Target{flows, broken}}, nil, "failed", 1, []string{"flows demo            done", "site ops.example.com  failed", "site: the server says no", "try: look at its log", "request: POST https://ops.example.com (500)"}},
+		"the failing one optional":   {triggertest.Options{Results: []trigger.Target{flows, optional}}, nil, "done", 0, []string{"failed (optional)", "try: look at its log"}},
+		"optional for this job":      {triggertest.Options{Results: []trigger.Target{flows, broken}}, map[string]string{"REMORA_OPTIONAL": "site"}, "done", 0, []string{"failed (optional)"}},
+		"overtaken":                  {triggertest.Options{Results: []trigger.Target{covered}}, nil, "done", 0, []string{"4 files (by the run of deadbeef)"}},
+		"the agent's own deadline":   {triggertest.Options{Results: []trigger.Target{slow}}, nil, "failed", 3, []string{"status 500"}},
+		"skipped":                    {triggertest.Options{Results: []trigger.Target{skipped}}, nil, "skipped", 0, []string{"no path of the change matches"}},
+		"nothing to do":              {triggertest.Options{Reason: "no route leads anywhere"}, nil, "skipped", 0, []string{"agent 127.0.0.1:", "skipped", "no route leads anywhere"}},
+		"nothing, and that is wrong": {triggertest.Options{Reason: "the request of the job cannot be read", Nothing: "failed"}, nil, "failed", 1, []string{"nothing was delivered", "agent: the request of the job cannot be read"}},
+		"an end without a result":    {triggertest.Options{Results: []trigger.Target{{Target: "flows", State: "running"}}}, nil, "failed", 1, []string{"result unknown"}},
+		"a state that is not known":  {triggertest.Options{Results: []trigger.Target{unknown}}, nil, "failed", 1, []string{"unknown state", "use the version of remora that the agent has"}},
+		"while the job waits":        {triggertest.Options{Results: []trigger.Target{flows}, Hold: true}, nil, "done", 0, []string{"flows demo  done"}},
+		"by polling":                 {triggertest.Options{Results: []trigger.Target{flows}, Hold: true, NoStreams: true}, nil, "done", 0, []string{"flows demo  done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,6 +6,10 @@
 //	Finish     journal -> canceled statuses      what a killed job left open
 //	Post       one status and note of any job    build systems use the bot
 //
+// With REMORA_AGENT_URL an agent delivers and reports instead: Run asks it with the
+// job's ID token ([trigger.Client]) and waits for its result. Then nothing is opened,
+// and a deadline or a signal ends the waiting alone.
+//
 // Rules:
 //   - Misuse ([Misuse]) is found before anything is sent.
 //   - A report that fails never fails the job; it is told.

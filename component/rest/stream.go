@@ -46,7 +46,7 @@ func (c *Client) Stream(ctx context.Context, call Call, idle time.Duration) (*St
 		return nil, err
 	}
 	s.idle = time.AfterFunc(idle, func() { end(&IdleError{idle}) })
-	res, err := c.live.Do(req)
+	res, err := c.live.Do(req) //nolint:bodyclose // Close does it
 	if err != nil {
 		err = s.fault(err)
 		s.stop()

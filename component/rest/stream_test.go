@@ -39,18 +39,18 @@ func TestAStreamIsReadAsItComesAndOutlivesTheTimeout(t *testing.T) {
 	t.Parallel()
 	next := make(chan string)
 	url, _ := serve(t, drip(next))
-	const timeout = 50 * time.Millisecond // of ordinary calls
+	const timeout, idle = 50 * time.Millisecond, 500 * time.Millisecond // of ordinary calls; between two lines
 	var mu sync.Mutex
 	var seen []rest.Attempt
 	c := client(t, rest.Config{Timeout: timeout, Audit: func(a rest.Attempt) { mu.Lock(); defer mu.Unlock(); seen = append(seen, a) }})
 	start := time.Now()
-	s, err := c.Stream(t.Context(), rest.Call{Method: "GET", URL: url + "/x?token=" + canary}, time.Minute)
+	s, err := c.Stream(t.Context(), rest.Call{Method: "GET", URL: url + "/x?token=" + canary}, idle)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
 	lines := bufio.NewScanner(s)
-	for n := 0; time.Since(start) < 2*timeout; n++ {
+	for n := 0; time.Since(start) < 2*idle; n++ {
 		next <- "beat"
 		if !lines.Scan() || lines.Text() != "beat" {
 			t.Fatalf("line %d after %v: %q, %v", n, time.Since(start), lines.Text(), lines.Err())

@@ -96,6 +96,44 @@ func TestTheTrueResultComes(t *testing.T) {
 	}
 }
 
+func TestStreamsThatKeepBreakingAreGivenUp(t *testing.T) {
+	t.Parallel()
+	o := options()
+	o.CutAfter = 1
+	agent, c, id := running(t, o)
+	c.Hasten(time.Minute, time.Minute, time.Minute)
+	f := follow(within(t, time.Minute), c, id)
+	for range 5 {
+		<-f.seen
+	}
+	agent.Finish()
+	f.ends(t)
+	streams, plain := 0, 0
+	for _, r := range agent.Requests() {
+		switch {
+		case r.Stream:
+			streams++
+		case r.Method == http.MethodGet:
+			plain++
+		}
+	}
+	if streams != 2 || plain < 3 {
+		t.Errorf("got %d streams and %d plain requests, want two and the rest", streams, plain)
+	}
+}
+
+func TestAnAgentThatCannotSayNowIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	o := options()
+	o.NoStreams = true
+	agent, c, id := running(t, o)
+	agent.Fail(triggertest.Fault{Code: 503, Detail: "not now"}, triggertest.Fault{Code: 503, Detail: "not now"}, triggertest.Fault{Code: 429, Detail: "too many"})
+	f := follow(within(t, time.Minute), c, id)
+	<-agent.Followed()
+	agent.Finish()
+	f.ends(t)
+}
+
 func TestAChangeIsSeenAtOnceByEvents(t *testing.T) {
 	t.Parallel()
 	agent, c, id := running(t, options())
@@ -198,8 +236,8 @@ func TestWhatEndsAFollowBeforeTheResult(t *testing.T) {
 		t.Parallel()
 		agent := triggertest.New(t, options())
 		_, err := client(t, agent.URL, token).Follow(within(t, time.Minute), 7, nil)
-		if delivery.StateOf(err) != delivery.Failed || !strings.Contains(err.Error(), "there is no such delivery") {
-			t.Errorf("got %v, want the agent's refusal", err)
+		if delivery.StateOf(err) != delivery.Failed || !strings.Contains(err.Error(), "there is no such delivery") || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the agent's refusal at once", err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package triggertest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,7 +17,9 @@ import (
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 4<<20))
 	s.mu.Lock()
-	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.Header.Get("Idempotency-Key"), string(body)})
+	s.requests = append(s.requests, Request{
+		Method: r.Method, Path: r.URL.Path, Key: r.Header.Get("Idempotency-Key"), Body: string(body), Stream: wantsStream(r),
+	})
 	var faults []Fault
 	faults, s.faults = s.faults[:min(1, len(s.faults))], s.faults[min(1, len(s.faults)):]
 	s.mu.Unlock()
@@ -114,10 +117,10 @@ func (s *Server) end(d *trigger.Delivery, isReport bool) {
 	switch {
 	case len(s.o.Results) > 0:
 		d.Targets = s.o.Results
-	case isReport:
+	case isReport && s.o.Nothing == "":
 		d.Targets[0].State, d.Targets[0].Done = "done", true
 	default:
-		d.State = "skipped"
+		d.State, d.Targets = cmp.Or(s.o.Nothing, "skipped"), nil
 	}
 	for _, t := range d.Targets {
 		if t.State == "failed" && !t.Optional {
@@ -147,13 +150,17 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, id string) {
 	switch {
 	case !ok:
 		problem(w, http.StatusNotFound, "there is no such delivery", "")
-	case s.o.NoStreams || !strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+	case s.o.NoStreams || !wantsStream(r):
 		write(w, http.StatusOK, d)
 	case s.o.FullHouse:
 		Fault{Code: http.StatusServiceUnavailable, Detail: "there are too many streams; ask without one", After: "5"}.write(w)
 	default:
 		s.stream(w, r, id)
 	}
+}
+
+func wantsStream(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
 // stream sends the state at once and at each change, until the end.

@@ -27,6 +27,7 @@ type Options struct {
 
 	Results   []trigger.Target // what a delivery ends as
 	Reason    string           // why it has no targets
+	Nothing   string           // its state then: skipped by default, or failed
 	Hold      bool             // a delivery stays waiting until Finish
 	Heartbeat time.Duration    // of a stream; default 15 s
 
@@ -47,7 +48,10 @@ type Fault struct {
 }
 
 // Request is one that came in. Its token is not kept.
-type Request struct{ Method, Path, Key, Body string }
+type Request struct {
+	Method, Path, Key, Body string
+	Stream                  bool // events were asked for
+}
 
 // Server is the agent.
 type Server struct {
