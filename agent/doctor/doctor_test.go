@@ -279,8 +279,10 @@ func TestHooksAreToldAsTheyWereFound(t *testing.T) {
 		hook store.Hook
 		want string
 	}{
-		{"a hook that is well", hooks.Project, store.Hook{Hook: 7, State: "keep", CheckedAt: time.Now()}, "pass hook project acme/app: it was last looked at just now"},
-		{"one that GitLab switched off", hooks.Project, store.Hook{Hook: 7, State: "temporarily_disabled", CheckedAt: time.Now()}, "fail hook project acme/app: GitLab has switched it off"},
+		{"a hook that is well", hooks.Project, store.Hook{Hook: 7, State: hooks.StateRight, CheckedAt: time.Now()}, "pass hook project acme/app: it was last looked at just now"},
+		{"one that GitLab switched off", hooks.Project, store.Hook{Hook: 7, State: hooks.StateDisabled, Error: "the test failed", CheckedAt: time.Now()}, "fail hook project acme/app: GitLab has switched it off after failures: the test failed"},
+		{"one that calls are missing of", hooks.Project, store.Hook{Hook: 7, State: hooks.StateBehind, CheckedAt: time.Now()}, "warn hook project acme/app: calls that failed"},
+		{"a group without a license", hooks.Group, store.Hook{State: hooks.StateUnlicensed, CheckedAt: time.Now()}, "pass hook group acme/app: this GitLab has no group hooks"},
 		{"one that could not be put right", hooks.Project, store.Hook{Hook: 7, Error: "status 403", CheckedAt: time.Now()}, "fail hook project acme/app: status 403"},
 		{"one that is not there", hooks.Project, store.Hook{CheckedAt: time.Now()}, "warn hook project acme/app: it is not in GitLab"},
 		{"one that nobody looks after", hooks.Project, store.Hook{Hook: 7, CheckedAt: time.Now().Add(-72 * time.Hour)}, "warn hook project acme/app: it was last looked at 3 days ago"},

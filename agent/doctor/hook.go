@@ -55,10 +55,14 @@ func (e *exam) hook(h store.Hook) delivery.Finding {
 	const remedy = "see what would be done with: remora hooks plan"
 	subject, age := hookSubject(h), e.o.Now().Sub(h.CheckedAt)
 	switch {
+	case h.State == hooks.StateDisabled:
+		return fail(subject, strings.TrimSuffix("GitLab has switched it off after failures: "+h.Error, ": "), "see that GitLab reaches the agent, then: remora hooks apply")
 	case h.Error != "":
 		return fail(subject, h.Error, remedy)
-	case strings.Contains(h.State, "disabled"):
-		return fail(subject, "GitLab has switched it off after failures: "+h.State, "see that GitLab reaches the agent, then: remora hooks apply")
+	case h.State == hooks.StateUnlicensed:
+		return pass(subject, "this GitLab has no group hooks; its projects have their own")
+	case h.State == hooks.StateBehind:
+		return warn(subject, "calls that failed are still to be made up for", "let the agent run, which does that; or now: remora hooks apply")
 	case h.Hook == 0:
 		return warn(subject, "it is not in GitLab", remedy)
 	case e.c.Hooks.Heal > 0 && age > max(oldLook, 2*e.c.Hooks.Heal):
