@@ -41,7 +41,7 @@ type HookCall struct {
 	Payload []byte
 	At      time.Time
 	Status  string // of the answer; "internal error" if none came
-	Body    string // of the answer, 8 KB at most
+	Body    string // of the answer, 8 KB at most; without one, why
 }
 
 // ok says whether the call succeeded.

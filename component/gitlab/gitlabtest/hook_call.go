@@ -164,7 +164,7 @@ func (c *call) showHookCall(call *HookCall) any {
 	address := call.URL
 	if u, err := url.Parse(call.URL); err == nil && u.User != nil {
 		u.User = url.UserPassword("*****", "*****")
-		address = u.String()
+		address = strings.ReplaceAll(u.String(), "%2A", "*")
 	}
 	var data any = fields{}
 	if json.Valid(call.Payload) {

@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -160,6 +162,9 @@ func (c *HookCall) send(verify bool) {
 	res, err := client.Do(req)
 	if err != nil {
 		c.Body = err.Error()
+		if in := new(url.Error); errors.As(err, &in) {
+			c.Body = in.Err.Error() // without the URL
+		}
 		return
 	}
 	defer func() { _ = res.Body.Close() }()
