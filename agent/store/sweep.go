@@ -11,10 +11,9 @@ const sweepStep = 200
 
 // Sweep deletes what ended longer ago than the retention and says how many rows
 // that were: events with their bodies, deliveries, firings, idle and dead work,
-// calls of the audit, commits that were allowed. What has not ended stays, however
-// old: events not routed,
-// events and work of deliveries that still wait. So does the last firing of each
-// schedule.
+// calls of the audit, commits that were allowed; and ID tokens that have ended. What
+// has not ended stays, however old: events not routed, events and work of deliveries
+// that still wait. So does the last firing of each schedule.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (n int, err error) {
 	before := micros(now.Add(-s.retention))
 	for _, sweep := range []func(context.Context, int64) (int, error){s.sweepDeliveries, s.sweepEvents, s.sweepWork, s.sweepFirings, s.sweepAudit, s.sweepAllowed} {
@@ -24,10 +23,29 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (n int, err error) {
 			return n, fmt.Errorf("sweep: %w", err)
 		}
 	}
+	m, err := s.sweepTokens(ctx, micros(now))
+	if n += m; err != nil {
+		return n, fmt.Errorf("sweep: %w", err)
+	}
 	if n > 0 && !s.dialect.postgres {
 		err = s.shrink(ctx)
 	}
 	return n, err
+}
+
+// sweepTokens forgets the ID tokens that nobody can use any more.
+func (s *Store) sweepTokens(ctx context.Context, now int64) (n int, err error) {
+	for {
+		var deleted int64
+		err := s.Write(ctx, func(tx *Tx) (err error) {
+			deleted, err = tx.Exec("DELETE FROM id_token WHERE expires_at < ? AND expires_at <= (SELECT max(o.expires_at) FROM (SELECT expires_at FROM id_token ORDER BY expires_at LIMIT ?) o)", now, sweepStep)
+			return err
+		})
+		n += int(deleted)
+		if err != nil || deleted < sweepStep {
+			return n, err
+		}
+	}
 }
 
 // sweepDeliveries walks the rows by id, oldest first, and stops at the first step

@@ -135,3 +135,29 @@ func TestSpaceIsGivenBack(t *testing.T) {
 		t.Errorf("got %d pages of %d, want fewer", after, before)
 	}
 }
+
+func TestSweepForgetsIDTokensThatHaveEnded(t *testing.T) {
+	t.Parallel()
+	storetest.Databases(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		err := s.Write(t.Context(), func(tx *store.Tx) error {
+			for i := range 450 { // two steps and a half have ended
+				if _, err := tx.Exec("INSERT INTO id_token (instance, token_id, job, expires_at) VALUES (?, ?, ?, ?)", "https://gitlab.example.com", fmt.Sprint(i), i, at.Add(time.Duration(i/2)*time.Second).UnixMicro()); err != nil {
+					return err
+				}
+			}
+			_, err := tx.Exec("INSERT INTO id_token (instance, token_id, job, expires_at) VALUES (?, ?, ?, ?)", "https://gitlab.example.com", "young", 1, at.Add(time.Hour).UnixMicro())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := s.Sweep(t.Context(), at.Add(30*time.Minute))
+		if err != nil || n != 450 {
+			t.Errorf("swept %d, %v; want 450", n, err)
+		}
+		if left := count(t, s, "id_token"); left != 1 {
+			t.Errorf("%d tokens are left, want the young one", left)
+		}
+	})
+}
