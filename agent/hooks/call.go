@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 
@@ -48,16 +49,16 @@ func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
 		r.Heads = true
 		return r, nil
 	}
-	calls, err := k.failed(ctx, s, h)
+	calls, err := collect(first(manyCalls, gl.HookCalls(ctx, s.gitlab(), h.Hook, true)))
 	if err != nil {
 		if r.Heads = true; !gone(err) {
 			r.Err = Explain(err, s)
 		}
 		return r, ctx.Err()
 	}
-	r.Heads = len(calls) == manyCalls // there may be older ones
-	again := false                    // a call failed once more
-	for i, c := range calls {
+	todo, twice := onceEach(calls, h.Seen)
+	r.Heads = twice || len(calls) == manyCalls // there may be older ones
+	for i, c := range todo {
 		if r.Left = i >= resends; r.Left {
 			break
 		}
@@ -67,10 +68,10 @@ func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
 			return r, ctx.Err()
 		case status(err) == http.StatusTooManyRequests:
 			r.Left = true
-		case gone(err): // GitLab before 17.4, or the call is forgotten
-			r.Heads = true
-		case err != nil:
-			r.Heads, again, r.Err = true, true, fmt.Errorf("send call %d again: %w", c.ID, err)
+		case err != nil: // GitLab before 17.4, a URL that has changed since, or no answer again
+			if r.Heads = true; !gone(err) {
+				r.Err = fmt.Errorf("send call %d again: %w", c.ID, err)
+			}
 		default:
 			r.Sent++
 		}
@@ -79,13 +80,44 @@ func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
 		}
 		r.Row.Seen = c.ID
 	}
-	if again { // or it would be sent again and again
-		r.Row.Seen = max(r.Row.Seen, k.newest(ctx, s, h.Hook))
+	if !r.Left && len(calls) > 0 {
+		r.Row.Seen = max(r.Row.Seen, calls[0].ID)
 	}
 	if !r.Left && !r.Heads {
 		return r, k.Settle(ctx, &r.Row)
 	}
 	return r, k.store(ctx, r.Row)
+}
+
+// onceEach are the calls after seen, oldest first, of a list that has the newest
+// first. One that was sent again has the key of the call before; twice says that
+// such a one failed once more. It is not sent a third time.
+func onceEach(calls []gitlab.HookCall, seen int64) (todo []gitlab.HookCall, twice bool) {
+	known := map[string]bool{}
+	for _, c := range slices.Backward(calls) {
+		again := c.Key != "" && known[c.Key]
+		known[c.Key] = true
+		switch {
+		case c.ID <= seen:
+		case again:
+			twice = true
+		default:
+			todo = append(todo, c)
+		}
+	}
+	return todo, twice
+}
+
+// first is a sequence up to n elements.
+func first[T any](n int, all iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		left := n
+		for v, err := range all {
+			if left--; !yield(v, err) || left <= 0 {
+				return
+			}
+		}
+	}
 }
 
 // Settle notes that what was lost at a hook is made up for.
@@ -96,23 +128,6 @@ func (k *Keeper) Settle(ctx context.Context, h *store.Hook) error {
 
 func (k *Keeper) store(ctx context.Context, h store.Hook) error {
 	return k.Store.Write(ctx, func(tx *store.Tx) error { return tx.PutHook(h) })
-}
-
-// failed are the calls of a hook that failed and were not dealt with, oldest
-// first.
-func (k *Keeper) failed(ctx context.Context, s Scope, h store.Hook) ([]gitlab.HookCall, error) {
-	var list []gitlab.HookCall
-	for c, err := range k.client(s.Token).HookCalls(ctx, s.gitlab(), h.Hook, true) {
-		if err != nil {
-			return nil, err
-		}
-		if c.ID <= h.Seen || len(list) == manyCalls {
-			break
-		}
-		list = append(list, c)
-	}
-	slices.Reverse(list)
-	return list, nil
 }
 
 // newest is the id of the newest failed call of a hook; 0 if there is none, or if

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -158,17 +159,40 @@ func (w *walker) visit(ctx context.Context, s Scope) error {
 		return nil
 	}
 	actual, err := collect(w.client(s.Token).Hooks(ctx, s.gitlab()))
+	changing := kept.Hook == 0 || w.people // where there was a group hook, a person is to see that it goes
 	switch {
-	case err != nil && s.Kind == Group && gitlab.NoGroupHooks(err) && (kept.Hook == 0 || w.people):
-		err = w.tell(Visit{Scope: s, Kept: kept, Changes: []Change{{Scope: s, Action: Skip, Why: []string{"GitLab has no group hooks here (a matter of the licence): its projects get hooks of their own"}}}})
-		if err != nil {
-			return err
-		}
-		return w.projectsOf(ctx, s)
+	case err != nil && s.Kind == Group && gitlab.NoGroupHooks(err) && changing:
+		return w.unlicensed(ctx, s, kept, nil)
 	case err != nil:
 		return w.trouble(ctx, s, err)
+	case s.Kind == Group && changing && w.free(ctx, s):
+		return w.unlicensed(ctx, s, kept, actual)
 	}
 	return w.tell(Visit{Scope: s, Kept: kept, Changes: Plan(w.want(s), actual, kept)})
+}
+
+// free says whether a group is of a plan whose group hooks GitLab takes and never
+// calls. A token that may not know counts as one that is paid for.
+func (w *walker) free(ctx context.Context, s Scope) bool {
+	root, _, _ := strings.Cut(s.Path, "/")
+	plan, err := w.client(s.Token).Plan(ctx, root)
+	return err == nil && plan == "free"
+}
+
+// unlicensed visits the projects of a group that has no group hooks. One of ours
+// that is there all the same goes.
+func (w *walker) unlicensed(ctx context.Context, s Scope, kept store.Hook, actual []gitlab.Hook) error {
+	v := Visit{Scope: s, Kept: kept}
+	for _, h := range actual {
+		if h.ID == kept.Hook || h.URL == w.Config.URL {
+			v.Changes = append(v.Changes, Change{Scope: s, Action: Delete, Hook: h, Why: []string{"GitLab never calls it"}, Diff: []string{"- " + shown(h.URL)}})
+		}
+	}
+	v.Changes = append(v.Changes, Change{Scope: s, Action: Skip, Why: []string{"its licence has no group hooks: its projects get hooks of their own"}})
+	if err := w.tell(v); err != nil {
+		return err
+	}
+	return w.projectsOf(ctx, s)
 }
 
 func (k *Keeper) want(s Scope) Want {

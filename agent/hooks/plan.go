@@ -110,7 +110,8 @@ func missing(want Want, kept store.Hook) Change {
 	return c
 }
 
-// compare says what is to be changed at a hook of ours.
+// compare says what is to be changed at a hook of ours. An event that this GitLab
+// does not have cannot be had.
 func compare(want Want, h gitlab.Hook, kept store.Hook) Change {
 	c := Change{Scope: want.Scope, Action: Update, Hook: h}
 	add := func(why string, diff ...string) { c.Why, c.Diff = append(c.Why, why), append(c.Diff, diff...) }
@@ -119,7 +120,7 @@ func compare(want Want, h gitlab.Hook, kept store.Hook) Change {
 	}
 	var diff []string
 	for _, e := range want.Events {
-		if !slices.Contains(h.Events, e) {
+		if !slices.Contains(h.Events, e) && !slices.Contains(h.Unknown, e) {
 			diff = append(diff, "+ "+e)
 		}
 	}

@@ -60,6 +60,7 @@ func TestAPlanSaysWhatHasDriftedAndNothingElse(t *testing.T) {
 		"ours is gone, another does the same":  {[]gitlab.Hook{at(9, agentURL)}, kept, pair, "", []string{"update 9: its secrets are not known to be ours | ~ secrets"}},
 		"one that somebody made by hand":       {[]gitlab.Hook{right()}, store.Hook{}, pair, "", []string{"update 7: its secrets are not known to be ours | ~ secrets"}},
 		"events are missing":                   {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Events = h.Events[:1] })}, kept, pair, "", []string{"update 7: events are missing | + tag_push_events"}},
+		"an event that this GitLab lacks":      {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Events, h.Unknown = h.Events[:1], h.Events[1:] })}, kept, pair, "", []string{"keep 7"}},
 		"events are too many":                  {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Events = append(h.Events, "job_events") })}, kept, pair, "", []string{"update 7: it has events that nobody needs | - job_events"}},
 		"the certificate is not checked":       {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.VerifyTLS = false })}, kept, pair, "", []string{"update 7: it does not check the certificate | + enable_ssl_verification"}},
 		"it is disabled":                       {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.AlertStatus = "disabled" })}, kept, pair, "", []string{"enable 7: GitLab has disabled it | - disabled"}},
