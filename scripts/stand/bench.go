@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"text/tabwriter"
@@ -17,6 +18,7 @@ type contender struct {
 	name string
 	args []string
 	vars map[string]string
+	job  func(id int64) map[string]string // in place of the usual environment of a job
 }
 
 // measure is what one run cost.
@@ -43,6 +45,15 @@ func bench(ctx context.Context, binary string, runs int) error {
 	}
 	defer w.close()
 	contenders := w.contenders(binary, dir)
+	agent, err := w.benchedAgent(ctx, binary, dir)
+	if err != nil {
+		return err
+	}
+	defer agent.kill()
+	contenders = append(contenders, contender{
+		"remora sync, asking the agent", []string{binary, "sync"}, map[string]string{"HOME": dir, "CI_PROJECT_DIR": dir},
+		func(id int64) map[string]string { return w.bare(id, agent.url) },
+	})
 	results := make([][]measure, len(contenders))
 	for run := range runs + 1 {
 		for i, c := range contenders {
@@ -62,9 +73,9 @@ func (w *world) contenders(binary, dir string) []contender {
 	sync := w.settings()
 	sync["HOME"], sync["CI_PROJECT_DIR"] = dir, dir
 	list := []contender{
-		{"remora version (start-up alone)", []string{binary, "version"}, nil},
-		{"remora sync, report off", []string{binary, "sync", "--report", "off"}, sync},
-		{"remora sync, status and note", []string{binary, "sync"}, sync},
+		{"remora version (start-up alone)", []string{binary, "version"}, nil, nil},
+		{"remora sync, report off", []string{binary, "sync", "--report", "off"}, sync, nil},
+		{"remora sync, status and note", []string{binary, "sync"}, sync, nil},
 	}
 	curl, err := exec.LookPath("curl")
 	if err != nil {
@@ -75,13 +86,15 @@ func (w *world) contenders(binary, dir string) []contender {
 	// and reports nothing.
 	article := contender{"curl, as in Direktiv's article", []string{
 		curl, "-s", "-o", os.DevNull, "-X", "POST", "-H", "direktiv-token: " + direktivToken, w.direkURL + "/api/v2/namespaces/demo/syncs",
-	}, nil}
+	}, nil, nil}
 	return append([]contender{article}, list...)
 }
 
 func (w *world) measure(ctx context.Context, c contender, run int) (measure, error) {
 	vars := w.job()
-	vars["CI_JOB_ID"] = fmt.Sprint(8000 + run)
+	if vars["CI_JOB_ID"] = fmt.Sprint(8000 + run); c.job != nil {
+		vars = c.job(int64(8000 + run))
+	}
 	cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
 	cmd.Env = environ(vars, c.vars)
 	before := w.requests()
@@ -97,6 +110,18 @@ func (w *world) measure(ctx context.Context, c contender, run int) (measure, err
 	}
 	w.settle()
 	return measure{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), usage.Maxrss << 10, w.requests() - before}, nil
+}
+
+// benchedAgent is an agent that serves jobs, with the same Direktiv behind it.
+func (w *world) benchedAgent(ctx context.Context, binary, dir string) (*process, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	return startAgent(ctx, binary, address, w.settings(), map[string]string{
+		"HOME": dir, "REMORA_DATA_DIR": filepath.Join(dir, "agent"), "REMORA_GITLAB_URL": w.gitlab.URL, "REMORA_WEBHOOK_SECRET": signingToken(),
+		"REMORA_URL": "http://" + address, "REMORA_PROJECTS": "acme/*", "REMORA_LOG": "error",
+	})
 }
 
 // settle ends what curl started and did not await, so that the next run meets an
