@@ -6,8 +6,12 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,6 +100,61 @@ func TestAJobFollowsItsDeliveryToTheTrueResult(t *testing.T) {
 	stop()
 	if strings.Contains(s.logs.String(), strings.Split(s.idToken(nil), ".")[0]+".") {
 		t.Error("the log holds an ID token")
+	}
+}
+
+func TestAJobThatWaitsOutlivesARestartOfTheAgent(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sqlite(t))
+	s.route = ", on: [job]"
+	release := s.place.block()
+	_, stop := s.start()
+	var home atomic.Pointer[url.URL] // where the agent is now
+	move := func() {
+		at, err := url.Parse(s.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		home.Store(at)
+	}
+	move()
+	front := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(home.Load()) }, FlushInterval: -1,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	})
+	t.Cleanup(front.Close)
+	client, err := trigger.New(front.URL, delivery.Secret(s.idToken(nil)), rest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	asked, err := client.Deliver(ctx, "job-7001", s.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.until("call", func() bool { return len(s.place.got()) == 1 })
+	seen := make(chan string, 1000)
+	ended := make(chan trigger.Delivery, 1)
+	go func() {
+		got, err := client.Follow(ctx, asked.ID, func(d trigger.Delivery) { seen <- d.State })
+		if err != nil {
+			t.Errorf("follow: %v", err)
+		}
+		ended <- got
+	}()
+	<-seen
+	go release() // the agent waits for the run in hand
+	stop()
+	s.place.answer(0)
+	s.start()
+	move()
+	if got := <-ended; got.State != "done" || got.Targets[0].State != "done" {
+		t.Errorf("got %+v, want done", got)
+	}
+	again, err := client.Deliver(ctx, "job-7001", s.request())
+	if err != nil || again.ID != asked.ID {
+		t.Errorf("asked again: got delivery %d, %v; want %d", again.ID, err, asked.ID)
 	}
 }
 

@@ -39,6 +39,7 @@ type metrics struct {
 	calls          *prometheus.CounterVec
 	callTook       *prometheus.HistogramVec
 	lastConfigLoad prometheus.Gauge
+	unread         prometheus.Counter
 }
 
 func newMetrics(version string, s *store.Store, q *work.Queue) *metrics {
@@ -64,14 +65,15 @@ func newMetrics(version string, s *store.Store, q *work.Queue) *metrics {
 		requestTook:   histogram("gitlab_request_duration_seconds", "Time of one request to GitLab.", []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}, "route", "method"),
 		remaining:     gauge("gitlab_ratelimit_remaining", "Requests that GitLab said are left, by name of the token.", "token"),
 		calls:         counter("api_requests_total", "Calls of the API by route and status.", "route", "status"),
-		callTook:      histogram("api_request_duration_seconds", "Time of one call of the API; of a stream, all of it.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 60, 300}, "route"),
+		callTook:      histogram("api_request_duration_seconds", "Time of one call of the API, but for streams.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5, 60, 300}, "route"),
 		scheduleFired: gauge("schedule_last_success_timestamp_seconds", "When the work of a schedule was last made.", "name"),
 	}
 	m.lastConfigLoad = prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "remora", Name: "config_last_load_success_timestamp_seconds", Help: "When the configuration in use was loaded."})
+	m.unread = prometheus.NewCounter(prometheus.CounterOpts{Namespace: "remora", Name: "http_unread_requests_total", Help: "Requests whose head was malformed, too large or too slow, or cut off, so that nothing else counts them."})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "remora", Name: "build_info", Help: "The running version.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()}})
 	build.Set(1)
-	m.registry.MustRegister(m.received, m.accept, m.attempts, m.deliveries, m.took, m.reports, m.requests, m.requestTook, m.remaining, m.scheduleFired, m.calls, m.callTook, m.lastConfigLoad, build,
+	m.registry.MustRegister(m.received, m.accept, m.attempts, m.deliveries, m.took, m.reports, m.requests, m.requestTook, m.remaining, m.scheduleFired, m.calls, m.callTook, m.lastConfigLoad, m.unread, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newDepth(s, q))
 	return m
 }
@@ -87,7 +89,9 @@ func (m *metrics) webhook(o webhook.Observation) {
 
 func (m *metrics) api(route string, status int, took time.Duration) {
 	m.calls.WithLabelValues(route, strconv.Itoa(status)).Inc()
-	m.callTook.WithLabelValues(route).Observe(took.Seconds())
+	if !strings.HasSuffix(route, " stream") { // it takes as long as the target
+		m.callTook.WithLabelValues(route).Observe(took.Seconds())
+	}
 }
 
 func (m *metrics) attempted(kind string, err error) {
