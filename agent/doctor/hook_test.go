@@ -12,7 +12,6 @@ import (
 	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/agent/hooks"
 	"gitlab.com/remora-ci/remora/agent/store"
-	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
 )
 
@@ -51,7 +50,7 @@ func TestHooksAreCalledIfThatWasAskedFor(t *testing.T) {
 			c.change = func(c *config.Config) {
 				c.URL, c.Hooks = agent.URL, hooks.Config{Kind: hooks.Project, URL: agent.URL + "/hooks/gitlab", Heal: time.Hour}
 			}
-			c.db.Key = delivery.Secret(vaultKey)
+			c.db.Key = vaultKey
 			c.o.TestHooks = tt.ask
 			got := lines(c.examine())
 			for _, want := range []string{tt.want, "pass agent " + agent.URL + ": it answers, as seen from here", "pass token bot: it is Maintainer in acme/app"} {

@@ -71,8 +71,9 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 	if err != nil {
 		return Token{}, failed(deed, nil, err)
 	}
+	defer func() { _ = res.Body.Close() }()
 	var wire wireToken
-	if err := decodeOne(res, &wire); err != nil {
+	if err := json.NewDecoder(res.Body).Decode(&wire); err != nil {
 		return Token{}, failed(deed, res.Request, err)
 	}
 	if wire.ID == 0 {
