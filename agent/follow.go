@@ -104,7 +104,7 @@ func isOwn(e store.Event) bool { return strings.HasPrefix(e.IdempotencyKey, stor
 
 // ownerOf is whose the deliveries of an event are.
 func ownerOf(e store.Event) api.Owner {
-	o := api.Owner{Instance: e.Instance, Project: e.Project}
+	o := api.Owner{Instance: e.Instance, Project: e.Project, Report: isOwn(e) && e.Kind == kindReport}
 	if !isOwn(e) || e.Kind != route.Job && e.Kind != kindReport {
 		return o
 	}

@@ -20,6 +20,9 @@ type Verifier interface {
 	// Bearer is who has the admin token or a project token, or an [*auth.Refusal].
 	Bearer(h http.Header) (auth.Caller, error)
 
+	// Covers says whether a caller may speak for the project with this full path.
+	Covers(c auth.Caller, project string) bool
+
 	// Client is the address of who called; the zero Addr if it is not known.
 	Client(h http.Header, peer netip.Addr) netip.Addr
 }

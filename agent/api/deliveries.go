@@ -30,7 +30,7 @@ type reportInput struct {
 
 type acceptedOutput struct {
 	Status   int
-	Location string `header:"Location" doc:"where to follow the delivery; not with a project token, which may not"`
+	Location string `header:"Location" doc:"where to follow the delivery"`
 	Body     trigger.Delivery
 }
 
@@ -83,12 +83,9 @@ func (s *server) report(ctx context.Context, in *reportInput) (*acceptedOutput, 
 	if err != nil {
 		return nil, fail(ctx, err)
 	}
-	out := &acceptedOutput{Status: http.StatusAccepted, Body: whole(d)}
+	out := &acceptedOutput{Status: http.StatusAccepted, Location: location(d.ID), Body: whole(d)}
 	if d.Done {
 		out.Status = http.StatusOK
-	}
-	if c.job != nil {
-		out.Location = location(d.ID)
 	}
 	return out, nil
 }
@@ -130,7 +127,9 @@ func (s *server) look(ctx context.Context, id int64) (trigger.Delivery, error) {
 		return trigger.Delivery{}, err
 	}
 	c := callOf(ctx)
-	if c.caller.Kind == auth.KindAdmin || c.job != nil && owner.Job != 0 && owner.Job == c.job.JobID && owner.Instance == c.job.Instance {
+	asker := c.job != nil && owner.Job != 0 && owner.Job == c.job.JobID && owner.Instance == c.job.Instance
+	builder := c.caller.Kind == auth.KindProjectToken && owner.Report && s.o.Verifier.Covers(c.caller, owner.Project)
+	if c.caller.Kind == auth.KindAdmin || asker || builder {
 		return whole(d), nil
 	}
 	absent.Log = fmt.Sprintf("delivery %d is of job %d of %s", id, owner.Job, owner.Instance)

@@ -180,12 +180,17 @@ func TestOnlyTheJobThatAskedAndTheAdminSeeADelivery(t *testing.T) {
 	r.desk.put(12, "running")
 	r.desk.set(func(d *desk) {
 		d.deliveries[13], d.owners[13] = trigger.Delivery{ID: 13, State: "done", Done: true}, api.Owner{Instance: instance, Project: "acme/app"} // a webhook's
+		d.deliveries[14], d.owners[14] = trigger.Delivery{ID: 14, State: "done", Done: true}, api.Owner{Instance: instance, Project: "acme/app", Report: true}
+		d.deliveries[15], d.owners[15] = trigger.Delivery{ID: 15, State: "done", Done: true}, api.Owner{Instance: instance, Project: "acme/other", Report: true}
 	})
 	const none = "/api/v1/deliveries/99"
 	for _, accept := range []string{"application/json", "text/event-stream"} {
-		for _, token := range []string{idToken("other"), idToken("lab"), idToken("good"), admin} {
+		for _, token := range []string{idToken("other"), idToken("lab"), idToken("good"), project, admin} {
 			absent := content(t, r.send(t, http.MethodGet, none, token, "", "Accept", accept))
-			for path, seen := range map[string]bool{"/api/v1/deliveries/12": token == admin || token == idToken("good"), "/api/v1/deliveries/13": token == admin} {
+			for path, seen := range map[string]bool{
+				"/api/v1/deliveries/12": token == admin || token == idToken("good"), "/api/v1/deliveries/13": token == admin,
+				"/api/v1/deliveries/14": token == admin || token == project, "/api/v1/deliveries/15": token == admin,
+			} {
 				if seen && strings.HasSuffix(path, "12") && accept != "application/json" {
 					continue // it would not end
 				}
@@ -211,10 +216,10 @@ func TestABuildSystemReports(t *testing.T) {
 		location    string
 		wantKey     string // empty: a random one
 	}{
-		"a job, and GitLab has taken it":           {idToken("good"), reported, "k1", 200, "/api/v1/deliveries/13", "k1"},
-		"a job, and GitLab has not yet":            {idToken("good"), strings.Replace(reported, "success", "pending", 1), "k1", 202, "/api/v1/deliveries/13", "k1"},
-		"with a project token, not to be followed": {project, reported, "k1", 200, "", "k1"},
-		"without a key":                            {project, reported, "", 200, "", ""},
+		"a job, and GitLab has taken it": {idToken("good"), reported, "k1", 200, "/api/v1/deliveries/13", "k1"},
+		"a job, and GitLab has not yet":  {idToken("good"), strings.Replace(reported, "success", "pending", 1), "k1", 202, "/api/v1/deliveries/13", "k1"},
+		"with a project token":           {project, reported, "k1", 200, "/api/v1/deliveries/13", "k1"},
+		"without a key":                  {project, reported, "", 200, "/api/v1/deliveries/13", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

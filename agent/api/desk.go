@@ -41,6 +41,7 @@ type Owner struct {
 	Instance string
 	Job      int64  // that asked; 0 if no job did
 	Project  string // full path
+	Report   bool   // it is a report: who may report about the project may ask
 }
 
 // Refused is a refusal that the caller may read.

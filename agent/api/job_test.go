@@ -83,7 +83,7 @@ func TestEachTokenIsJudgedByWhoKnowsIt(t *testing.T) {
 		"expired":                    {with(func(c *gitlabtest.JobClaims) { c.IssuedAt = time.Now().Add(-2 * time.Hour) }), 401, "(exp)"},
 		"of another GitLab":          {stranger.IDToken(good), 401, "(iss)"},
 		"without a job":              {with(func(c *gitlabtest.JobClaims) { c.Set = map[string]any{"job_id": nil} }), 401, "job_id"},
-		"a project token":            {issue(auth.Grant{Path: "acme/app"}), 403, "not a project token"},
+		"a project token":            {issue(auth.Grant{Path: "acme/app"}), 404, "no such delivery"},
 		"something like the admin's": {admin + "x", 401, "not valid"},
 	}
 	for _, how := range gitlabtest.Forgeries() {

@@ -68,6 +68,8 @@ func (callers) Bearer(h http.Header) (auth.Caller, error) {
 	return auth.Caller{}, &auth.Refusal{Code: auth.CodeSecret, Reason: "the bearer token is none of ours, in full", Public: "The bearer token is not good here."}
 }
 
+func (callers) Covers(c auth.Caller, path string) bool { return c.Scope.Path == path }
+
 func (callers) Client(http.Header, netip.Addr) netip.Addr { return netip.MustParseAddr("203.0.113.5") }
 
 func (callers) Verify(_ context.Context, raw string) (auth.Job, error) {
