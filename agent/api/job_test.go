@@ -168,15 +168,16 @@ func TestAJobFollowsOverADrain(t *testing.T) {
 	if err != nil || got.State != "done" || !drained {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if seen := first.seen.last(); !strings.HasPrefix(seen, "GET /api/v1/deliveries/{id}") {
-		t.Errorf("observed %q", seen)
-	}
 	refused, err := trigger.New(server.URL, "canary", rest.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := refused.Deliver(t.Context(), "k", trigger.Request{}); delivery.StateOf(err) != delivery.Failed || !strings.Contains(delivery.Explain(err).Error(), "not valid") {
 		t.Errorf("got %v, want our refusal, for good", err)
+	}
+	server.Close() // calls are observed when they have ended
+	if !first.seen.has("GET /api/v1/deliveries/{id} stream 200") {
+		t.Errorf("observed %q, and no stream", first.seen.list)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,6 +223,12 @@ func (s *seen) observe(route string, status int, _ time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = append(s.list, fmt.Sprint(route, " ", status))
+}
+
+func (s *seen) has(one string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.list, one)
 }
 
 func (s *seen) last() string {
