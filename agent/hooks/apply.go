@@ -107,7 +107,9 @@ func (k *Keeper) change(ctx context.Context, c Change, a *Applied) error {
 		a.Row.State, a.Row.Seen = StateBehind, readHeads
 	case c.Action == Enable:
 		a.Row.State = StateBehind
-	case !known:
+	case c.Hook.ID == 0:
+		a.Row.Seen = 0
+	case !known: // what failed while it was not ours is not ours to send again
 		a.Row.Seen = k.newest(ctx, c.Scope, id)
 	}
 	a.Done++
