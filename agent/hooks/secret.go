@@ -85,7 +85,7 @@ func (v Vault) version(p Pair) string {
 	if p.Token.Empty() && p.Signing.Empty() {
 		return ""
 	}
-	const rounds, size = 100_000, 8
+	const rounds, size = 20_000, 8
 	key, err := pbkdf2.Key(sha256.New, p.Token.Reveal()+" "+p.Signing.Reveal(), []byte(v.name("version")), rounds, size)
 	if err != nil {
 		return ""

@@ -1,8 +1,8 @@
 package gitlabtest
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -109,11 +109,12 @@ func (s *Server) Hooks(of HookOf) []Hook {
 
 func (s *Server) hooksOf(of HookOf) []Hook {
 	var list []Hook
-	for _, id := range slices.Sorted(maps.Keys(s.hooks.all)) {
-		if h := s.hooks.all[id]; h.Of == of {
+	for _, h := range s.hooks.all {
+		if h.Of == of {
 			list = append(list, *h)
 		}
 	}
+	slices.SortFunc(list, func(a, b Hook) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 
