@@ -50,6 +50,9 @@ func (p *program) agent(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
+	hangup := make(chan os.Signal, 1) // first of all: the signal would end the process
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	file := p.configFile(c)
 	read := func(ctx context.Context) (*config.Config, []config.Warning, error) {
 		return config.Load(ctx, file, p.env)
@@ -62,9 +65,6 @@ func (p *program) agent(c *cli.Context) error {
 	for _, w := range warnings {
 		log.Warn().Msg(w.String())
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	ctx := log.WithContext(c.Context)
 	a, err := agent.New(ctx, settings, agent.Options{Version: version(), Tracing: p.tracing(), Reload: read, Hangup: hangup})
 	if err == nil {

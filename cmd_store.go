@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component"
-	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
 const storeHelp = `Reads the agent's database while the agent runs, or while it does not: that of
@@ -93,16 +91,7 @@ func (p *program) withStore(c *cli.Context, do func(*store.Store) error) error {
 	if err != nil {
 		return err
 	}
-	file, err := place.File()
-	if err != nil {
-		return misuse("%w", err)
-	}
-	if _, err := os.Stat(file); file != "" && err != nil {
-		return component.Explained(&delivery.Fault{
-			Summary: "no database", Cause: (*delivery.Scrubber)(nil).Text(err.Error()),
-			Remedy: "run this with the agent's own REMORA_DATA_DIR or REMORA_DATABASE_URL, as the user that it runs as",
-		})
-	}
+	place.AsIs = true // the agent that runs may be older
 	s, err := store.Open(c.Context, place)
 	if err != nil {
 		return component.Explained(err)

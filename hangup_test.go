@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -61,5 +63,54 @@ webhook: {secret: '${REMORA_WEBHOOK_SECRET}'}
 	stop()
 	if got := <-code; got != 0 {
 		t.Errorf("got exit code %d, want 0", got)
+	}
+}
+
+// A signal that comes while the agent starts does not end it: the configuration is
+// read once more.
+func TestAnEarlyHangupDoesNotEndTheAgent(t *testing.T) {
+	t.Parallel()
+	git := gitlabtest.New(t)
+	pipe := filepath.Join(t.TempDir(), "remora.yaml") // it has a reader while the agent reads its configuration
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skipf("no named pipes here: %v", err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Args = []string{"remora", "agent"} // see TestMain
+	cmd.Env = append(os.Environ(), "REMORA_CONFIG="+pipe, "REMORA_LISTEN=127.0.0.1:0", "REMORA_DATA_DIR="+t.TempDir())
+	var log shared
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	reads := func() (f *os.File) {
+		t.Helper()
+		eventually(t, &log, "reading of the configuration", func() bool {
+			var err error
+			f, err = os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+			return err == nil
+		})
+		return f
+	}
+	write := func(f *os.File) {
+		t.Helper()
+		_, err := fmt.Fprintf(f, "gitlab: [{url: %q}]\ntargets: [{name: site, kind: http, url: 'http://127.0.0.1:1'}]\nroutes: [{sync: [site]}]\n", git.URL)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := reads()
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	write(first)
+	eventually(t, &log, "start", func() bool { return strings.Contains(log.String(), "agent started") })
+	write(reads())
+	eventually(t, &log, "new configuration", func() bool { return strings.Contains(log.String(), "configuration loaded") })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the agent ended with %v; log:\n%s", err, log.String())
 	}
 }

@@ -33,7 +33,7 @@ type Options struct {
 	poll, lease            time.Duration
 	backoff, maxBackoff    time.Duration
 	debounce, noteDebounce time.Duration
-	openAfter              time.Duration
+	openAfter, headTime    time.Duration
 	now                    func() time.Time
 }
 
@@ -51,6 +51,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.openAfter == 0 {
 		o.openAfter = openAfter
+	}
+	if o.headTime == 0 {
+		o.headTime = headTime
 	}
 	if o.now == nil {
 		o.now = time.Now

@@ -33,6 +33,12 @@ func Attempts(o Options) Options {
 	return o
 }
 
+// Hurried is o with little patience with a GitLab that does not answer.
+func Hurried(o Options, head time.Duration) Options {
+	o.headTime = head
+	return o
+}
+
 // LimitDisk lets the database have so many pages, as a disk that is full does.
 func (a *Agent) LimitDisk(ctx context.Context, pages int) error {
 	return a.store.Write(ctx, func(tx *store.Tx) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -15,6 +16,10 @@ import (
 // patientAttempts is how many attempts wait for a GitLab that is in trouble,
 // before the newest stored event has to do.
 const patientAttempts = 3
+
+// headTime is how long one attempt waits for GitLab: one that takes calls and does
+// not answer must not keep the workers of a target, which serve others too.
+const headTime = 20 * time.Second
 
 // head is what a ref is now.
 type head struct {
@@ -31,7 +36,9 @@ func (r *syncRun) head(ctx context.Context) (head, error) {
 	if gl == nil {
 		return r.stored(ctx)
 	}
-	sha, err := gl.Head(ctx, gitlabProject(ev.Project), ev.Ref, ev.RefType == delivery.Tag)
+	asking, cancel := context.WithTimeout(ctx, r.a.o.headTime)
+	defer cancel()
+	sha, err := gl.Head(asking, gitlabProject(ev.Project), ev.Ref, ev.RefType == delivery.Tag)
 	switch {
 	case err == nil:
 		return head{sha: sha}, nil

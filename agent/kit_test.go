@@ -146,6 +146,7 @@ type stage struct {
 	header http.Header // more of the webhook
 	secret string      // of the webhook; default hookSecret
 	logs   *logs
+	whole  string // in place of the configuration
 }
 
 func newStage(t *testing.T, db store.Config) *stage {
@@ -156,6 +157,9 @@ func newStage(t *testing.T, db store.Config) *stage {
 
 // config is remora.yaml.
 func (s *stage) config() string {
+	if s.whole != "" {
+		return s.whole
+	}
 	name := cmp.Or(s.name, "site")
 	targets, routes := "", ""
 	if s.slow != nil {

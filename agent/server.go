@@ -2,11 +2,14 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	stdlog "log"
 	"net"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,18 +19,21 @@ import (
 // answered, for as long as a drain may take.
 func (a *Agent) serve(ctx context.Context) error {
 	base := context.WithoutCancel(ctx) // calls in hand outlive the signal
+	tracked := &conns{Listener: a.listener, unread: a.metrics.unread}
 	server := &http.Server{
-		Handler:           a.trace.handler(a.handler()),
+		Handler:           tracked.seen(a.trace.handler(a.handler())),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute, // of a body, the webhooks have a shorter one
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       tracked.begin,
+		ConnState:         tracked.changed,
 		ErrorLog:          stdlog.New(zerolog.Ctx(ctx).With().Str("source", "http").Logger(), "", 0),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(a.listener) }()
+	go func() { ended <- server.Serve(tracked) }()
 	select {
 	case err := <-ended:
 		return err
@@ -57,6 +63,10 @@ func (a *Agent) handler() http.Handler {
 			say(w, http.StatusOK, "ok")
 		case "/readyz":
 			a.readyz(w, r)
+		case "/startupz":
+			a.startupz(w)
+		case "/version":
+			a.version(w)
 		case "/metrics":
 			scrape.ServeHTTP(w, r)
 		default:
@@ -92,6 +102,32 @@ func (a *Agent) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	say(w, http.StatusOK, "ok")
+}
+
+// startupz says whether the agent has started: its store is open and its setup
+// made, or it would not listen; and it has learnt who its own users are, or found
+// that it cannot now.
+func (a *Agent) startupz(w http.ResponseWriter) {
+	select {
+	case <-a.learned:
+		say(w, http.StatusOK, "ok")
+	default:
+		say(w, http.StatusServiceUnavailable, "starting")
+	}
+}
+
+// version says what runs here, as remora version does.
+func (a *Agent) version(w http.ResponseWriter) {
+	commit := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = s.Value
+			}
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"version": a.o.Version, "commit": commit, "go": runtime.Version()}) // who asked may be gone
 }
 
 func say(w http.ResponseWriter, code int, word string) {

@@ -77,7 +77,7 @@ func (a *Agent) sync(ctx context.Context, it work.Item) work.Result {
 	r.log = r.log.With().Int64("event", r.last.Event).Str("project", r.last.Project).Str("target", r.last.Target).Logger()
 	ctx, end := a.trace.start(ctx, "deliver", r.last.work.Trace)
 	defer end()
-	r.log = r.log.With().Str("trace_id", a.trace.id(ctx)).Logger()
+	r.log = a.trace.named(ctx, r.log)
 	return r.run(r.log.WithContext(ctx))
 }
 

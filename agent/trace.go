@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
@@ -97,4 +98,12 @@ func (t *tracer) id(ctx context.Context) string {
 		return sc.TraceID().String()
 	}
 	return ""
+}
+
+// named is a logger with the id of the trace in ctx, if there is one.
+func (t *tracer) named(ctx context.Context, log zerolog.Logger) zerolog.Logger {
+	if id := t.id(ctx); id != "" {
+		return log.With().Str("trace_id", id).Logger()
+	}
+	return log
 }

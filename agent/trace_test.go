@@ -38,6 +38,19 @@ func TestTraceOfTheCallerIsInTheLog(t *testing.T) {
 	}
 }
 
+// Where there is no trace, the log does not speak of one.
+func TestWithoutATraceTheLogNamesNone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sqlite(t))
+	s.start()
+	s.hook(s.push(s.scene.Base, s.scene.SHA))
+	s.untilShown(s.scene.SHA, "sync/site success")
+	s.until("line", func() bool { return strings.Contains(s.logs.String(), `"message":"delivered"`) })
+	if strings.Contains(s.logs.String(), "trace_id") {
+		t.Errorf("the log speaks of a trace: %s", s.logs)
+	}
+}
+
 // Not parallel: the exporter reads the environment of the process.
 func TestTracesAreSent(t *testing.T) {
 	var mu sync.Mutex

@@ -19,6 +19,10 @@ type Config struct {
 	Dir       string          `env:"REMORA_DATA_DIR" usage:"folder of the SQLite database, on a local disk; default $XDG_STATE_HOME/remora, else ~/.local/state/remora"`
 	Key       delivery.Secret `env:"REMORA_ENCRYPTION_KEY" usage:"key that encrypts stored tokens: base64 of 32 random bytes or of a tink AEAD keyset; without it none is stored"`
 	Retention string          `env:"REMORA_RETENTION, default=P30D" usage:"how long ended events and deliveries are kept, as an ISO 8601 duration of weeks, days and times"`
+
+	// AsIs opens only a store whose tables are those that this program knows, and
+	// changes nothing about them: for commands beside an agent, which may be older.
+	AsIs bool
 }
 
 // defaultRetention stands in for an empty Retention.

@@ -5,3 +5,6 @@ const (
 	ReceivedSQL  = receivedSQL
 	WaitingWhere = waitingWhere
 )
+
+// Why is why.
+var Why = why

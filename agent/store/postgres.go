@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -58,7 +59,11 @@ func openPostgres(ctx context.Context, s *Store, c Config) error {
 	db.SetMaxOpenConns(postgresConns)
 	db.SetMaxIdleConns(postgresConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	if err := migrateLocked(ctx, db); err != nil {
+	prepare := migrateLocked
+	if c.AsIs {
+		prepare = func(ctx context.Context, db *sql.DB) error { return checkTables(ctx, db, true) }
+	}
+	if err := prepare(ctx, db); err != nil {
 		_ = db.Close()
 		return err
 	}
@@ -85,8 +90,8 @@ func (s *Store) checkServer(ctx context.Context, cfg *pgx.ConnConfig) error {
 	}, passing)
 	if err != nil {
 		return &delivery.Fault{
-			Summary: "database cannot be reached", Cause: fmt.Sprintf("PostgreSQL at %s, database %s, user %s gave no answer that helps", cfg.Host, cfg.Database, cfg.User),
-			Remedy: "look at REMORA_DATABASE_URL and at the server", Err: err,
+			Summary: "database cannot be reached", Cause: fmt.Sprintf("PostgreSQL at %s, database %s, user %s: %s", cfg.Host, cfg.Database, cfg.User, why(err)),
+			Remedy: "look at REMORA_DATABASE_URL and at the server; " + whichOne, Err: err,
 		}
 	}
 	if version < oldestPostgres {
@@ -100,6 +105,25 @@ func (s *Store) checkServer(ctx context.Context, cfg *pgx.ConnConfig) error {
 		s.warnings = append(s.warnings, "PostgreSQL has fsync=off: a power cut can lose answered events, or the database")
 	}
 	return nil
+}
+
+// why is what the server said, or what came in between, in few words and without
+// a secret.
+func why(err error) string {
+	var said *pgconn.PgError
+	var dial *net.OpError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &said):
+		return strings.ToLower(said.Severity) + ": " + said.Message
+	case errors.As(err, &name):
+		return "no host has that name"
+	case errors.As(err, &dial):
+		return dial.Op + ": " + dial.Err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	}
+	return "no answer that helps"
 }
 
 // migrateLocked migrates while no other agent does.

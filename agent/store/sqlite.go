@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -33,7 +34,12 @@ func openSQLite(ctx context.Context, s *Store, c Config) error {
 	if err != nil {
 		return err
 	}
-	path, err := makeFile(dir)
+	path := filepath.Join(dir, fileName)
+	if c.AsIs {
+		err = findFile(path)
+	} else {
+		err = makeFile(dir, path)
+	}
 	if err != nil {
 		return err
 	}
@@ -41,7 +47,7 @@ func openSQLite(ctx context.Context, s *Store, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := prepareFile(ctx, writer, path); err != nil {
+	if err := prepareFile(ctx, writer, path, c.AsIs); err != nil {
 		_ = writer.Close()
 		return err
 	}
@@ -60,8 +66,7 @@ func openSQLite(ctx context.Context, s *Store, c Config) error {
 
 // makeFile makes the folder and the file, for the eyes of their owner alone:
 // payloads are not for everybody. The log beside it inherits the mode.
-func makeFile(dir string) (string, error) {
-	path := filepath.Join(dir, fileName)
+func makeFile(dir, path string) error {
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		var f *os.File
@@ -70,12 +75,26 @@ func makeFile(dir string) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", &delivery.Fault{
+		return &delivery.Fault{
 			Summary: "data folder cannot be written", Cause: "the SQLite database lives in " + dir + ", which this process may not write",
 			Remedy: "give it a folder on a local disk that it may write, with REMORA_DATA_DIR", Err: err,
 		}
 	}
-	return path, nil
+	return nil
+}
+
+// findFile tells if there is no file that can be read and written.
+func findFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		return delivery.Permanent(&delivery.Fault{Summary: "no database", Cause: "there is no " + path + ", which an agent makes when it starts", Remedy: whichOne, Err: err})
+	}
+	return delivery.Permanent(&delivery.Fault{
+		Summary: "database cannot be read", Cause: "this process may not read and write " + path + ", or the folder that it is in", Remedy: "run this as the user that the agent runs as", Err: err,
+	})
 }
 
 func openFile(path, options string, conns int) (*sql.DB, error) {
@@ -89,8 +108,9 @@ func openFile(path, options string, conns int) (*sql.DB, error) {
 	return db, nil
 }
 
-// prepareFile checks a file that is not too large, and brings its tables up to date.
-func prepareFile(ctx context.Context, db *sql.DB, path string) error {
+// prepareFile checks a file that is not too large, and brings its tables up to
+// date, or takes them as they are.
+func prepareFile(ctx context.Context, db *sql.DB, path string, asIs bool) error {
 	var answer string
 	query := "PRAGMA quick_check(1)"
 	if info, err := os.Stat(path); err == nil && info.Size() > quickCheckBelow {
@@ -116,8 +136,8 @@ func prepareFile(ctx context.Context, db *sql.DB, path string) error {
 			Remedy: "REMORA_DATA_DIR must be a folder on a local disk, not on a network file system",
 		}
 	}
-	if err := migrate(ctx, db, false); err != nil {
-		return err
+	if asIs {
+		return checkTables(ctx, db, false)
 	}
-	return nil
+	return migrate(ctx, db, false)
 }

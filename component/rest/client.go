@@ -47,7 +47,9 @@ type Attempt struct {
 	Method, URL string
 	Code        int // 0 if there was no answer
 	Took        time.Duration
-	Remaining   string // RateLimit-Remaining, if sent
+	Remaining   string        // RateLimit-Remaining, if sent
+	Reset       time.Time     // RateLimit-Reset, if sent
+	After       time.Duration // what the answer asks to wait: see [RetryAfter]
 	Err         error
 }
 
@@ -57,6 +59,7 @@ type Client struct {
 	http    *http.Client
 	live    *http.Client // for [Client.Stream]: one attempt, and no time limit of its own
 	maxBody int64
+	idle    func()
 }
 
 // New makes a client; the error is that of reading CAFile.
@@ -66,7 +69,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	wire := &wire{config: c, next: &http.Transport{
+	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -77,7 +80,8 @@ func New(c Config) (*Client, error) {
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
 		OnProxyConnectResponse: ProxyAnswer,
-	}}
+	}
+	wire := &wire{config: c, next: transport}
 	retrying := &retryablehttp.Client{
 		HTTPClient:   &http.Client{Transport: wire, Timeout: c.Timeout, CheckRedirect: refuse},
 		RetryMax:     max(c.Retries, 0),
@@ -91,8 +95,13 @@ func New(c Config) (*Client, error) {
 		http:    &http.Client{Transport: oneOf{&retryablehttp.RoundTripper{Client: retrying}}, CheckRedirect: refuse},
 		live:    &http.Client{Transport: wire, CheckRedirect: refuse},
 		maxBody: c.MaxBody,
+		idle:    transport.CloseIdleConnections,
 	}, nil
 }
+
+// Close lets go of connections that nothing uses. Calls in hand go on, and theirs
+// end by themselves after 90 s without use; the client stays good.
+func (c *Client) Close() { c.idle() }
 
 func (c Config) withDefaults() Config {
 	if c.UserAgent == "" {
