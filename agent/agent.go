@@ -75,6 +75,7 @@ type Agent struct {
 	auditor  *auditor
 
 	watchers watchers
+	refusals refusals
 	refused  atomic.Bool // a webhook was answered with 5xx since hooks were healed
 
 	setup    atomic.Pointer[setup]
@@ -168,7 +169,7 @@ func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 			res = work.Result{Err: fmt.Errorf("run stopped unexpectedly: %v", r)}
 			zerolog.Ctx(ctx).Error().Str("key", it.Key).Bytes("stack", debug.Stack()).Msg("run stopped unexpectedly")
 		}
-		if err := res.Err; (kind == kindSync || kind == kindReport) && err != nil && it.Last && res.Finish == nil {
+		if err := res.Err; (kind == kindSync || kind == kindReport || kind == kindCommand) && err != nil && it.Last && res.Finish == nil {
 			res.Finish = func(tx *store.Tx) error { return a.giveUp(tx, it, a.current().scrub.Text(err.Error())) }
 		}
 		a.metrics.attempted(kind, res.Err)
@@ -182,6 +183,8 @@ func (a *Agent) handle(ctx context.Context, it work.Item) (res work.Result) {
 		res = a.expand(ctx, it, name)
 	case kindReport:
 		res = a.post(ctx, it)
+	case kindCommand:
+		res = a.command(ctx, it)
 	case kindRotate:
 		res = a.rotate(ctx, it, name)
 	case kindHeal:

@@ -31,6 +31,7 @@ type asked struct {
 	Request      trigger.Request
 	MergeRequest *delivery.MergeRequest // as GitLab confirmed it
 	SHA          string                 // head of the ref; empty: to be read
+	Allowed      bool                   // of a fork's merge request: somebody has allowed that commit
 }
 
 // Deliver stores what a job asks for.
@@ -38,6 +39,10 @@ func (a *Agent) Deliver(ctx context.Context, job auth.Job, key string, r trigger
 	s := a.current()
 	ask := asked{Job: &job, Request: r, SHA: job.SHA}
 	if err := a.confirm(ctx, s, &ask); err != nil {
+		return trigger.Delivery{}, err
+	}
+	var err error
+	if ask.Allowed, err = a.isAllowed(ctx, job.Instance, ask.MergeRequest, ask.SHA); err != nil {
 		return trigger.Delivery{}, err
 	}
 	if works, reason := s.ask(ask, time.Time{}); len(works) == 0 {
@@ -121,7 +126,7 @@ func unconfirmed(job *auth.Job, err error) error {
 func (q asked) fact(at time.Time) route.Fact {
 	job := q.Job
 	f := route.Fact{
-		Kind: route.Job, Instance: job.Instance, At: at, Protected: job.RefProtected, MergeRequest: q.MergeRequest,
+		Kind: route.Job, Instance: job.Instance, At: at, Protected: job.RefProtected, MergeRequest: q.MergeRequest, Allowed: q.Allowed,
 		Project:  delivery.Project{ID: job.ProjectID, Path: job.ProjectPath},
 		Pipeline: &delivery.Pipeline{ID: job.PipelineID, SHA: job.SHA, Source: job.PipelineSource},
 		Source:   delivery.Project{ID: job.SourceID, Path: job.SourcePath},

@@ -193,7 +193,7 @@ func (a *Agent) abandoned(tx *store.Tx, it work.Item) error {
 	switch kind, _, _ := strings.Cut(it.Key, ":"); kind {
 	case kindStatus, kindNote: // an open status must not stay for ever
 		return a.queue.Put(tx, work.Put{Key: it.Key, Pool: it.Pool, Project: it.Project, Wanted: it.Wanted, NotBefore: a.o.now().Add(restlessPause)})
-	case kindSync, kindReport:
+	case kindSync, kindReport, kindCommand:
 	default:
 		return nil
 	}

@@ -29,8 +29,18 @@ type head struct {
 	result  []byte // with instead: the outcome of the delivery that covers it, if there was one
 }
 
-// head asks GitLab where the ref points to. The error is one that may pass.
+// head is what the ref is now, as far as that may be delivered. The error is one
+// that may pass.
 func (r *syncRun) head(ctx context.Context) (head, error) {
+	h, err := r.points(ctx)
+	if err != nil {
+		return head{}, err
+	}
+	return r.guard(ctx, h)
+}
+
+// points asks GitLab where the ref points to.
+func (r *syncRun) points(ctx context.Context) (head, error) {
 	ev := r.last.work.Event
 	gl := r.s.tokens.For(ev.Instance, ev.Project.Path)
 	if gl == nil {
@@ -90,7 +100,8 @@ func gitlabProject(p delivery.Project) gitlab.Project {
 // while no delivery has failed since.
 func (r *syncRun) untouched(ctx context.Context) (why string) {
 	w := r.row.work
-	if w.Paths == "" || w.Event.Deleted {
+	byHand := func(one row) bool { return one.work.Event.Cause == delivery.CauseCommand }
+	if w.Paths == "" || w.Event.Deleted || slices.ContainsFunc(r.rows, byHand) {
 		return ""
 	}
 	base, known, err := r.inStep(ctx)

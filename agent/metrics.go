@@ -127,7 +127,7 @@ func (m *metrics) gitlab(token string, a rest.Attempt) {
 // words are the parts of a path that are no names or numbers.
 var words = map[string]bool{
 	"projects": true, "repository": true, "commits": true, "statuses": true, "branches": true, "tags": true, "merge_requests": true,
-	"notes": true, "discussions": true, "pipelines": true, "compare": true, "merge_base": true, "award_emoji": true, "user": true,
+	"notes": true, "discussions": true, "members": true, "pipelines": true, "compare": true, "merge_base": true, "award_emoji": true, "user": true,
 	"groups": true, "hooks": true, "events": true, "test": true, "resend": true,
 }
 

@@ -28,6 +28,7 @@ type payload struct {
 	route.Work
 	Trace  string  `json:"trace,omitempty"`  // W3C trace context of the webhook
 	Single *single `json:"single,omitempty"` // of kind report: what is shown
+	Order  *order  `json:"order,omitempty"`  // of kind command: what was written
 }
 
 // routeEvents turns received events into work until ctx ends.
@@ -70,8 +71,12 @@ func (a *Agent) routeSome(ctx context.Context) (n int, err error) {
 	s := a.current()
 	decisions := make([]decision, len(events))
 	ids := s.identify(ctx, events)
+	var unread error
 	for i, e := range events {
-		decisions[i] = s.decide(e, ids[i])
+		decisions[i] = s.decide(e, ids[i], a.allows(ctx, &unread))
+	}
+	if unread != nil {
+		return 0, unread
 	}
 	if err := a.keep(ctx, s, decisions); err == nil || len(decisions) == 1 || ctx.Err() != nil {
 		return len(decisions), err
@@ -94,12 +99,14 @@ type decision struct {
 	reason string
 	firing bool // of a schedule: its deliveries are there
 	single *single
+	order  *order
 }
 
 // decide asks the routes about one event. Its body is believed as far as its
 // sender has proved what it says: see package webhook. id is that of the project
-// whose path alone was proved, as GitLab says it; 0 if it is not known.
-func (s *setup) decide(e store.Event, id int64) (d decision) {
+// whose path alone was proved, as GitLab says it; 0 if it is not known. allowed says
+// which commits of forks somebody has allowed.
+func (s *setup) decide(e store.Event, id int64, allowed func(instance string, f route.Fact) bool) (d decision) {
 	d.event = e
 	defer func() {
 		if r := recover(); r != nil {
@@ -137,6 +144,12 @@ func (s *setup) decide(e store.Event, id int64) (d decision) {
 		d.reason = "the bot's own event"
 		return d
 	}
+	instance := ""
+	if f.Kind == route.Note {
+		if instance, d.reason = s.table.Command(f); d.reason != "" {
+			return d
+		}
+	}
 	if e.ProjectID == 0 {
 		// A body without the ids of both projects proves no more than one with two.
 		if mr := f.MergeRequest; mr != nil && (mr.SourceProjectID == 0 || mr.Fork()) {
@@ -149,6 +162,11 @@ func (s *setup) decide(e store.Event, id int64) (d decision) {
 		}
 	}
 	f.At = e.ReceivedAt
+	if f.Kind == route.Note {
+		decideNote(&d, f, instance)
+		return d
+	}
+	f.Allowed = allowed(cmp.Or(e.Instance, f.Instance), f)
 	d.works, d.reason = s.table.Decide(f)
 	return d
 }
@@ -174,7 +192,7 @@ func (a *Agent) keep(ctx context.Context, s *setup, decisions []decision) error 
 				return err
 			}
 			for _, w := range works {
-				if err := addDelivery(tx, d.event, w, d.single); err != nil {
+				if err := addDelivery(tx, d.event, w, payload{Single: d.single, Order: d.order}); err != nil {
 					return err
 				}
 				puts = append(puts, a.putOf(s, d, w))
@@ -209,6 +227,8 @@ func (a *Agent) putOf(s *setup, d decision, w route.Work) work.Put {
 	switch {
 	case d.single != nil:
 		p.Pool, p.Debounce = reportPool(kindReport, w.Key), 0
+	case d.order != nil:
+		p.Pool, p.Debounce = commandPool(w.Event.Instance), 0
 	case d.event.Kind == route.Job:
 		p.Debounce = 0
 	case ok && r.Debounce > 0:
@@ -244,8 +264,11 @@ func (a *Agent) onceOnly(tx *store.Tx, d *decision) (works []route.Work, err err
 	return works, nil
 }
 
-func addDelivery(tx *store.Tx, e store.Event, w route.Work, one *single) error {
-	text, err := json.Marshal(payload{Work: w, Trace: e.TraceParent, Single: one})
+// addDelivery stores the delivery of work that an event leads to. p is what it
+// remembers besides.
+func addDelivery(tx *store.Tx, e store.Event, w route.Work, p payload) error {
+	p.Work, p.Trace = w, e.TraceParent
+	text, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encode work: %w", err)
 	}

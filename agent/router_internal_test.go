@@ -36,7 +36,7 @@ func TestAProjectTokenSpeaksForNoOtherProject(t *testing.T) {
 		body := fmt.Sprintf(`{"object_kind":"merge_request","project":{"path_with_namespace":"acme/app","web_url":"%[1]s/acme/app"},"object_attributes":{%[2]s
 			"iid":7,"action":"open","state":"opened","source_branch":"feature","target_branch":"main","last_commit":{"id":"c0ffee1200000000000000000000000000000002"},
 			"source":{"path_with_namespace":"other/app","web_url":"%[1]s/other/app"},"target":{"path_with_namespace":"acme/app","web_url":"%[1]s/acme/app"}}}`, instance, c.ids)
-		d := s.decide(store.Event{Kind: "merge_request", Instance: instance, Project: "acme/app", Body: []byte(body)}, 0)
+		d := s.decide(store.Event{Kind: "merge_request", Instance: instance, Project: "acme/app", Body: []byte(body)}, 0, func(string, route.Fact) bool { return false })
 		if refused := strings.Contains(d.reason, "does not speak for"); refused != c.refused || c.refused && len(d.works) > 0 {
 			t.Errorf("%s: %d works, reason %q; want refused: %t", name, len(d.works), d.reason, c.refused)
 		}

@@ -186,7 +186,7 @@ func (e *expansion) put(ctx context.Context, works []route.Work) error {
 		err := e.a.store.Write(ctx, func(tx *store.Tx) error {
 			for _, w := range part {
 				w.Event.Cause = delivery.CauseSchedule
-				if err := addDelivery(tx, store.Event{ID: e.event}, w, nil); err != nil {
+				if err := addDelivery(tx, store.Event{ID: e.event}, w, payload{}); err != nil {
 					return err
 				}
 				if err := e.a.queue.Put(tx, work.Put{Key: w.Key, Pool: syncPool(w.Target), Project: w.Project, Wanted: e.event}); err != nil {

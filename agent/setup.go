@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/auth"
+	"gitlab.com/remora-ci/remora/agent/command"
 	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/agent/route"
 	"gitlab.com/remora-ci/remora/agent/webhook"
@@ -23,6 +24,7 @@ type setup struct {
 
 	version  string
 	table    *route.Table
+	commands command.Config
 	tokens   *Tokens
 	hooks    http.Handler
 	verifier *auth.Verifier
@@ -53,11 +55,12 @@ func (a *Agent) newSetup(c *config.Config) (*setup, error) {
 	if s.tokens, err = newTokens(c, a.o.Version, a.askedGitLab); err != nil {
 		return nil, err
 	}
+	s.commands = c.Commands.WithDefaults()
 	instances := make([]route.Instance, len(c.Instances))
 	for i, at := range c.Instances {
 		instances[i].URL = at.URL
 	}
-	if s.table, err = route.New(route.Config{Instances: instances, Rules: c.Rules(), Deletes: c.Deletes()}); err != nil {
+	if s.table, err = route.New(route.Config{Instances: instances, Rules: c.Rules(), Deletes: c.Deletes(), Commands: s.commands.Enabled, CommandPrefix: s.commands.Prefix}); err != nil {
 		return nil, err
 	}
 	if s.verifier, err = auth.New(c.Auth, nil); err != nil {

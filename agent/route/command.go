@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Command says why f is no command that the agent obeys; empty if it is one. Who
-// may give it is not decided here.
-func (t *Table) Command(f Fact) (reason string) {
+// Command says why f is no command that the agent obeys; empty if it is one, which
+// was given on instance, by its base URL. Who may give it is not decided here.
+func (t *Table) Command(f Fact) (instance, reason string) {
 	at, reason := t.instance(f)
 	switch {
 	case reason != "":
@@ -18,7 +18,7 @@ func (t *Table) Command(f Fact) (reason string) {
 	default:
 		reason = t.idleNote(f)
 	}
-	return plain(reason)
+	return at.URL, plain(reason)
 }
 
 // idleNote is why a note leads to nothing; empty if it is a command.

@@ -74,15 +74,16 @@ func TestCommands(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := made.Command(decode(t, tt.body)); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
+			instance, got := made.Command(decode(t, tt.body))
+			if got != tt.want || got == "" && instance != gitlabURL {
+				t.Errorf("got %q on %q, want %q", got, instance, tt.want)
 			}
 		})
 	}
 	if works, reason := made.Decide(decode(t, sync(nil))); len(works) > 0 || reason != "a command, which moves no ref by itself" {
 		t.Errorf("decided on a command: got %d works, %q", len(works), reason)
 	}
-	if got := table(t).Command(decode(t, sync(nil))); got != "commands are not enabled" {
+	if _, got := table(t).Command(decode(t, sync(nil))); got != "commands are not enabled" {
 		t.Errorf("got %q where commands are not enabled", got)
 	}
 }
@@ -91,7 +92,7 @@ func TestTheConfiguredPrefixCounts(t *testing.T) {
 	t.Parallel()
 	made := obeying(t, "/remora-stg")
 	for text, want := range map[string]string{"/remora-stg sync": "", "/remora-stg": "", "/remora sync": "note is not a command", "/remora-stg2 sync": "note is not a command"} {
-		if got := made.Command(decode(t, noteOn(text, nil))); got != want {
+		if _, got := made.Command(decode(t, noteOn(text, nil))); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}

@@ -53,7 +53,7 @@ func FuzzDecide(f *testing.F) {
 		}
 		works, reason := made.Decide(fact)
 		judge(t, works, reason)
-		reason = obeying.Command(fact)
+		_, reason = obeying.Command(fact)
 		if reason == "" && (fact.Kind != route.Note || fact.NoteID == 0 || fact.UserID == 0 || fact.MergeRequest == nil || !strings.HasPrefix(fact.Text, "/remora")) {
 			t.Errorf("%+v is no command", fact)
 		}

@@ -37,3 +37,8 @@ func (c *call) getMember() reply {
 		"membership_state": "active", "created_at": stamp(u.ID), "avatar_url": nil, "web_url": fmt.Sprintf("%s/%s", c.URL, u.Username),
 	})
 }
+
+// ChangeProject changes the settings of a project.
+func (s *Server) ChangeProject(projectID int64, change func(*Project)) {
+	s.in(projectID, func(p *project) { change(&p.Project) })
+}
