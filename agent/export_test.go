@@ -65,7 +65,7 @@ func (a *Agent) Retry(ctx context.Context, key string) error { return a.queue.Re
 
 // NewTokens makes the tokens of a configuration.
 func NewTokens(c *config.Config) (*Tokens, error) {
-	return newTokens(c, "1.0.0", func(string, rest.Attempt) {})
+	return newTokens(c, "1.0.0", nil, func(string, rest.Attempt) {})
 }
 
 // NameFor is the name of the token for a project.
@@ -75,9 +75,3 @@ func (t *Tokens) NameFor(instance, project string) string {
 	}
 	return ""
 }
-
-// NewBudget makes a budget.
-func NewBudget(now func() time.Time) *budget { return newBudget(now) }
-
-// Learn is learn.
-func (b *budget) Learn(a rest.Attempt) { b.learn(a) }

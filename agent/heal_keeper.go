@@ -23,7 +23,7 @@ func HookKeepers(ctx context.Context, c *config.Config, st *store.Store, version
 		return nil, nil, err
 	}
 	u := newAuditor(st, prometheus.NewRegistry())
-	tokens, err := newTokens(c, version, func(token string, r rest.Attempt) {
+	tokens, err := newTokens(c, version, st, func(token string, r rest.Attempt) {
 		base, _, _ := strings.Cut(r.URL, "/api/v4/")
 		u.add(auditOf(token, base, gitlabRoute(r.URL), r))
 	})

@@ -52,7 +52,7 @@ const usualTimeout = 5 * time.Minute
 func (a *Agent) newSetup(c *config.Config) (*setup, error) {
 	s := &setup{Config: c, version: a.o.Version, scrub: delivery.NewScrubber(c.Secrets()...), auditor: a.auditor, targets: map[way]delivery.Target{}}
 	var err error
-	if s.tokens, err = newTokens(c, a.o.Version, a.askedGitLab); err != nil {
+	if s.tokens, err = newTokens(c, a.o.Version, a.store, a.askedGitLab); err != nil {
 		return nil, err
 	}
 	s.commands = c.Commands.WithDefaults()

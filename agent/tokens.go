@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/config"
+	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab"
 	"gitlab.com/remora-ci/remora/component/report"
@@ -41,7 +42,9 @@ type speaker struct {
 // audit is told of every request to GitLab.
 type audit func(token string, a rest.Attempt)
 
-func newTokens(c *config.Config, version string, tell audit) (*Tokens, error) {
+// newTokens makes the clients. Agents on one database share the budgets of their
+// tokens; without one they are this process's alone.
+func newTokens(c *config.Config, version string, shared *store.Store, tell audit) (*Tokens, error) {
 	t := &Tokens{c: c, byName: map[string]*speaker{}, bots: map[string][]int64{}}
 	budgets := map[delivery.Secret]*budget{}
 	var errs []error
@@ -53,7 +56,7 @@ func newTokens(c *config.Config, version string, tell audit) (*Tokens, error) {
 		}
 		b := budgets[token.Value]
 		if b == nil {
-			b = newBudget(time.Now)
+			b = newBudget(shared, config.Fingerprint(token.Value), time.Now)
 			budgets[token.Value] = b
 		}
 		s := &speaker{Token: token, url: strings.TrimRight(c.Instances[i].URL, "/"), gauge: &report.Gauge{}}

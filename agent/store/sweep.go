@@ -11,12 +11,13 @@ const sweepStep = 200
 
 // Sweep deletes what ended longer ago than the retention and says how many rows
 // that were: events with their bodies, deliveries, firings, idle and dead work,
-// calls of the audit, commits that were allowed; and ID tokens that have ended. What
+// calls of the audit, commits that were allowed, budgets of tokens that are not used
+// any more; and ID tokens that have ended. What
 // has not ended stays, however old: events not routed, events and work of deliveries
 // that still wait. So does the last firing of each schedule.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (n int, err error) {
 	before := micros(now.Add(-s.retention))
-	for _, sweep := range []func(context.Context, int64) (int, error){s.sweepDeliveries, s.sweepEvents, s.sweepWork, s.sweepFirings, s.sweepAudit, s.sweepAllowed} {
+	for _, sweep := range []func(context.Context, int64) (int, error){s.sweepDeliveries, s.sweepEvents, s.sweepWork, s.sweepFirings, s.sweepAudit, s.sweepAllowed, s.sweepBudgets} {
 		m, err := sweep(ctx, before)
 		n += m
 		if err != nil {

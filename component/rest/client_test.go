@@ -223,6 +223,29 @@ func TestAuditSeesEveryAttempt(t *testing.T) {
 	}
 }
 
+func TestAuditSeesWhatAnAnswerSaysOfItsLimit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		header      []string
+		reset       int64
+		least, most time.Duration
+	}{
+		{nil, 0, 0, 0},
+		{[]string{"RateLimit-Reset", "4102444800"}, 4102444800, 0, 0},
+		{[]string{"RateLimit-Reset", "4102444800", "RateLimit-Remaining", "0"}, 4102444800, 24 * time.Hour, 1 << 62},
+		{[]string{"Retry-After", "7"}, 0, 7 * time.Second, 7 * time.Second},
+		{[]string{"RateLimit-Reset", "soon", "Retry-After", "soon"}, 0, 0, 0},
+	} {
+		url, _ := serve(t, status(400, tt.header...))
+		var seen rest.Attempt
+		out := client(t, rest.Config{Retries: -1, Audit: func(a rest.Attempt) { seen = a }})
+		_, _ = out.Do(t.Context(), rest.Call{Method: "GET", URL: url})
+		if want := tt.reset; seen.After < tt.least || seen.After > tt.most || seen.Reset.IsZero() != (want == 0) || want != 0 && seen.Reset.Unix() != want {
+			t.Errorf("%v: got %v and %v, want %v to %v, and %d", tt.header, seen.After, seen.Reset, tt.least, tt.most, want)
+		}
+	}
+}
+
 func TestLimitIsAskedBeforeEveryAttempt(t *testing.T) {
 	t.Parallel()
 	url, count := serve(t, status(502))

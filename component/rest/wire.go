@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,7 +31,10 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if w.config.Audit != nil {
 		a := Attempt{Method: req.Method, URL: Plain(req.URL.String()), Took: time.Since(start), Err: err}
 		if res != nil {
-			a.Code, a.Remaining = res.StatusCode, res.Header.Get("RateLimit-Remaining")
+			a.Code, a.Remaining, a.After = res.StatusCode, res.Header.Get("RateLimit-Remaining"), RetryAfter(res.Header, start)
+			if at, err := strconv.ParseInt(res.Header.Get("RateLimit-Reset"), 10, 64); err == nil {
+				a.Reset = time.Unix(at, 0)
+			}
 		}
 		w.config.Audit(a)
 	}
