@@ -33,6 +33,7 @@ const awayPrefix = "away:"
 const (
 	secretsEvery = 5 * time.Second  // less than [hooks.Settle]
 	resendPause  = 61 * time.Second // GitLab's limit on calls that are sent again is of a minute
+	headPause    = 10               // polls, for the deliveries of calls that come now
 )
 
 // heal has the hooks in GitLab put right, and their secrets taken, until ctx ends.
@@ -71,9 +72,11 @@ func (a *Agent) healNowAndThen(ctx context.Context, s *setup, start bool) {
 		if start {
 			a.came(ctx, i.Name)
 		}
-		all = append(all,
-			schedule.Config{Name: kindHeal + ":" + i.Name, Every: fmt.Sprintf("PT%dS", int(s.Hooks.Heal.Seconds()))},
-			schedule.Config{Name: awayPrefix + i.Name, Every: "P1D"})
+		every := fmt.Sprintf("PT%dS", int(s.Hooks.Heal.Seconds()))
+		for name, every := range map[string]string{kindHeal + ":" + i.Name: every, awayPrefix + i.Name: "P1D"} {
+			// Nothing is brought in step, but a schedule has to name something.
+			all = append(all, schedule.Config{Name: name, Every: every, Projects: []string{"**"}, Sync: []string{"hooks"}})
+		}
 	}
 	put := func(tx *store.Tx, c schedule.Config, _ time.Time) error {
 		instance, heals := strings.CutPrefix(c.Name, kindHeal+":")
@@ -205,12 +208,15 @@ func (h *healing) round(ctx context.Context, name string) (again time.Duration, 
 		if err != nil {
 			return 0, err
 		}
-		left, err := h.visit(ctx, v)
+		if h.a.draining.Load() {
+			return time.Second, nil // another agent goes on
+		}
+		pause, err := h.visit(ctx, v)
 		if err != nil {
 			return 0, err
 		}
-		if left {
-			again = resendPause
+		if again == 0 || pause > 0 && pause < again {
+			again = pause
 		}
 	}
 	h.log.Info().Int("looked_at", h.looked).Int("changed", h.changed).Int("failed", h.failed).Msg("hooks healed")
@@ -235,14 +241,14 @@ func (h *healing) rotate(ctx context.Context) error {
 	return nil
 }
 
-// visit puts one hook right and makes up for what was lost there. left says that
-// calls wait to be sent again.
-func (h *healing) visit(ctx context.Context, v hooks.Visit) (left bool, err error) {
+// visit puts one hook right and makes up for what was lost there. It says when it is
+// to go on, if that is not done.
+func (h *healing) visit(ctx context.Context, v hooks.Visit) (again time.Duration, err error) {
 	h.looked++
 	log := h.log.With().Str("hook", v.Scope.Kind).Str("path", v.Scope.Path).Logger()
 	done, err := h.keeper.Apply(ctx, v)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for _, c := range v.Changes {
 		if c.Action != hooks.Keep && done.Err == nil {
@@ -253,14 +259,21 @@ func (h *healing) visit(ctx context.Context, v hooks.Visit) (left bool, err erro
 	if done.Err != nil {
 		h.failed++
 		log.Warn().Str("reason", h.s.scrub.Text(done.Err.Error())).Msg("hook not put right")
-		return false, nil
+		return 0, nil
 	}
 	if !hooks.Due(done.Row) {
-		return false, nil
+		return 0, nil
 	}
-	r, err := h.keeper.Resend(ctx, done.Row)
+	return h.makeUp(ctx, done.Row, done.Done > 0, log)
+}
+
+// makeUp has failed calls of a hook sent again, and reads the heads where that is
+// not enough. Of calls that come now, tested says so, it waits for the deliveries:
+// they need not be made twice.
+func (h *healing) makeUp(ctx context.Context, row store.Hook, tested bool, log zerolog.Logger) (again time.Duration, err error) {
+	r, err := h.keeper.Resend(ctx, row)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	if r.Sent > 0 {
 		log.Info().Int("calls", r.Sent).Bool("left", r.Left).Msg("failed calls sent again")
@@ -268,17 +281,20 @@ func (h *healing) visit(ctx context.Context, v hooks.Visit) (left bool, err erro
 	if r.Err != nil {
 		log.Warn().Str("reason", h.s.scrub.Text(r.Err.Error())).Msg("failed calls not sent again")
 	}
-	if !r.Heads {
-		return r.Left, nil
+	if r.Left {
+		again = resendPause
+	}
+	switch {
+	case !r.Heads:
+		return again, nil
+	case r.Sent > 0 || tested:
+		return headPause * h.a.o.poll, nil
 	}
 	n, err := h.heads(ctx, r.Row)
 	if err != nil {
 		log.Warn().Str("reason", h.s.scrub.Text(err.Error())).Msg("heads not read")
-		return r.Left, ctx.Err() // the next round reads them
+		return again, ctx.Err() // the next round reads them
 	}
 	log.Info().Int("deliveries", n).Msg("heads read for calls that were lost")
-	if r.Left {
-		return true, nil
-	}
-	return false, h.keeper.Settle(ctx, &r.Row)
+	return again, h.keeper.Settle(ctx, &r)
 }

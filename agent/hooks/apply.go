@@ -102,15 +102,15 @@ func (k *Keeper) change(ctx context.Context, c Change, a *Applied) error {
 	if err != nil {
 		return err
 	}
-	switch known := a.Row.Hook != 0 && a.Row.Hook == id; {
-	case c.Hook.ID != 0 && (id != c.Hook.ID || c.Hook.URL != k.Config.URL), c.Action == Enable && !known:
-		a.Row.State, a.Row.Seen = StateBehind, readHeads
-	case c.Action == Enable:
-		a.Row.State = StateBehind
-	case c.Hook.ID == 0:
+	known := a.Row.Hook == id
+	if !known {
 		a.Row.Seen = 0
-	case !known: // what failed while it was not ours is not ours to send again
+	}
+	if !known && id == c.Hook.ID { // what failed while it was not ours is not ours to send again
 		a.Row.Seen = k.newest(ctx, c.Scope, id)
+	}
+	if c.Action == Enable || c.Hook.ID != 0 && (id != c.Hook.ID || c.Hook.URL != k.Config.URL) {
+		a.Row.State, a.Row.Seen = StateBehind, lost(a.Row.Seen)
 	}
 	a.Done++
 	a.Row.Hook, a.Row.URL, a.Row.Events, a.Row.Secret = id, k.Config.URL, c.Scope.Events, k.pair.Version

@@ -20,9 +20,23 @@ const (
 	manyCalls = 200
 )
 
-// readHeads, in place of the id of a call, says that what was lost is not among
-// the calls: what is now is to be read.
-const readHeads = -1
+// lost is the id of the newest call that was dealt with, as it is kept while there
+// is more to make up for than calls: GitLab made none, for the hook was not there,
+// disabled, or sent elsewhere. What is now is to be read.
+func lost(seen int64) int64 {
+	if seen < 0 {
+		return seen
+	}
+	return -seen - 1
+}
+
+// found takes lost back.
+func found(seen int64) (id int64, heads bool) {
+	if seen < 0 {
+		return -seen - 1, true
+	}
+	return seen, false
+}
 
 // Resent is what became of the calls of a hook that had failed.
 type Resent struct {
@@ -45,10 +59,11 @@ func Due(h store.Hook) bool { return h.State == StateBehind }
 func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
 	r := Resent{Row: h}
 	gl, s := k.client(h.Token), Scope{Kind: h.Kind, ID: h.Scope, Path: h.Path, Token: h.Token}
-	if h.Kind == System || h.Seen == readHeads || gl == nil {
+	if h.Kind == System || gl == nil {
 		r.Heads = true
 		return r, nil
 	}
+	seen, heads := found(h.Seen)
 	calls, err := collect(first(manyCalls, gl.HookCalls(ctx, s.gitlab(), h.Hook, true)))
 	if err != nil {
 		if r.Heads = true; !gone(err) {
@@ -56,8 +71,8 @@ func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
 		}
 		return r, ctx.Err()
 	}
-	todo, twice := onceEach(calls, h.Seen)
-	r.Heads = twice || len(calls) == manyCalls // there may be older ones
+	todo, twice := onceEach(calls, seen)
+	r.Heads = heads || twice || len(calls) == manyCalls // there may be older ones
 	for i, c := range todo {
 		if r.Left = i >= resends; r.Left {
 			break
@@ -78,15 +93,17 @@ func (k *Keeper) Resend(ctx context.Context, h store.Hook) (Resent, error) {
 		if r.Left {
 			break
 		}
-		r.Row.Seen = c.ID
+		seen = c.ID
 	}
 	if !r.Left && len(calls) > 0 {
-		r.Row.Seen = max(r.Row.Seen, calls[0].ID)
+		seen = max(seen, calls[0].ID)
 	}
-	if !r.Left && !r.Heads {
-		return r, k.Settle(ctx, &r.Row)
+	r.Row.Seen = seen
+	if r.Heads {
+		r.Row.Seen = lost(seen)
+		return r, k.store(ctx, r.Row)
 	}
-	return r, k.store(ctx, r.Row)
+	return r, k.Settle(ctx, &r)
 }
 
 // onceEach are the calls after seen, oldest first, of a list that has the newest
@@ -120,10 +137,14 @@ func first[T any](n int, all iter.Seq2[T, error]) iter.Seq2[T, error] {
 	}
 }
 
-// Settle notes that what was lost at a hook is made up for.
-func (k *Keeper) Settle(ctx context.Context, h *store.Hook) error {
-	h.State, h.CheckedAt, h.Seen = StateRight, k.Now(), max(h.Seen, 0)
-	return k.store(ctx, *h)
+// Settle notes that the heads were read, or need not be. If no calls are left, all
+// is made up for.
+func (k *Keeper) Settle(ctx context.Context, r *Resent) error {
+	r.Row.Seen, _ = found(r.Row.Seen)
+	if !r.Left {
+		r.Row.State, r.Row.CheckedAt = StateRight, k.Now()
+	}
+	return k.store(ctx, r.Row)
 }
 
 func (k *Keeper) store(ctx context.Context, h store.Hook) error {

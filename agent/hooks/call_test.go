@@ -126,7 +126,7 @@ func TestACallThatFailsOnceMoreIsNotSentForEver(t *testing.T) {
 		t.Errorf("second: got %+v, want the heads", r)
 	}
 	r := h.resendDue()
-	if r.Sent != 0 || len(h.git.HookCalls(hook)) != 4 {
+	if r.Sent != 0 || !r.Heads || len(h.git.HookCalls(hook)) != 4 {
 		t.Errorf("third: got %+v, %d calls", r, len(h.git.HookCalls(hook)))
 	}
 }
@@ -163,10 +163,10 @@ func TestWhatCannotBeSentAgainIsReadFromTheHeads(t *testing.T) {
 			if !r.Heads || r.Row.State != hooks.StateBehind {
 				t.Fatalf("got %+v, want the heads", r)
 			}
-			if err := h.keeper().Settle(t.Context(), &r.Row); err != nil {
+			if err := h.keeper().Settle(t.Context(), &r); err != nil {
 				t.Fatal(err)
 			}
-			if rows := h.kept(); rows[0].State != hooks.StateRight || rows[0].Seen < 0 {
+			if rows := h.kept(); (rows[0].State == hooks.StateRight) == r.Left || rows[0].Seen < 0 {
 				t.Errorf("kept %+v", rows[0])
 			}
 		})
