@@ -66,15 +66,6 @@ func (l *loader) audiences(instances []Instance) []string {
 
 func isSpace(r rune) bool { return r <= ' ' || r == 0x7f }
 
-// roles are GitLab's access levels, by name:
-// https://docs.gitlab.com/api/access_requests/#valid-access-levels.
-var roles = []struct {
-	name  string
-	level int
-}{{"guest", 10}, {"planner", 15}, {"reporter", 20}, {"developer", 30}, {"maintainer", 40}, {"owner", 50}}
-
-const developer = 30
-
 // commands are whom the agent obeys in notes.
 func (l *loader) commands(tokens []Token) command.Config {
 	d := &l.doc.Commands
@@ -86,46 +77,31 @@ func (l *loader) commands(tokens []Token) command.Config {
 		}
 	}
 	d.Enabled = strconv.FormatBool(on)
-	c := command.Config{Enabled: on, Prefix: d.Prefix, AccessLevel: l.accessLevel(d.AccessLevel)}
-	if c.AccessLevel > 0 && c.AccessLevel < developer && on {
-		l.warn("commands.access_level", "lets people command who may not push: /remora allow would let them deliver the commits of forks")
+	c := command.Config{Enabled: on, Prefix: d.Prefix}
+	var err error
+	if c.AccessLevel, err = command.ParseLevel(d.AccessLevel); err != nil {
+		l.fault("commands.access_level", "%s, not %q%s", err, clip(d.AccessLevel), meant(d.AccessLevel, roleNames()))
 	}
-	l.checkPrefix(d.Prefix)
+	for _, e := range leaves(c.WithDefaults().Validate()) {
+		if key, text, ok := strings.Cut(e.Error(), ": "); ok {
+			l.fault(join("commands", key), "%s", text)
+		}
+	}
 	return c
 }
 
-// accessLevel is the number of a role; 0 if it is none, which is told.
-func (l *loader) accessLevel(text string) int {
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		if names[i] = r.name; strings.EqualFold(text, r.name) || text == strconv.Itoa(r.level) {
-			return r.level
+// roleNames are the names of roles as people write them.
+func roleNames() []string {
+	var names []string
+	for level := range highestRole + 1 {
+		if name := command.LevelName(level); name != "" {
+			names = append(names, strings.ToLower(name))
 		}
 	}
-	if n, err := strconv.Atoi(text); err == nil && n > roles[len(roles)-1].level {
-		l.fault("commands.access_level", "%s is above owner (50), which nobody is; want a role or its number", clip(text))
-		return 0
-	}
-	l.fault("commands.access_level", "%q is none of %s%s", clip(text), strings.Join(names, ", "), meant(text, names))
-	return 0
+	return names
 }
 
-// quickActions are words that GitLab takes for itself at the beginning of a line:
-// https://docs.gitlab.com/user/project/quick_actions/.
-var quickActions = strings.Fields("approve assign cc close confidential done draft due duplicate estimate label merge milestone move ready rebase reopen shrug spend subscribe tableflip target_branch title todo unassign unlabel unsubscribe")
-
-func (l *loader) checkPrefix(text string) {
-	word, slash := strings.CutPrefix(text, "/")
-	switch {
-	case l.bad["commands.prefix"]:
-	case len(text) > 50 || strings.ContainsFunc(text, isSpace) || strings.Trim(text, "/") == "":
-		l.fault("commands.prefix", "want one word of at most 50 characters, such as /remora, not %q", clip(text))
-	case strings.HasPrefix(text, ">") || strings.HasPrefix(text, "`") || strings.HasPrefix(text, "~~~"):
-		l.fault("commands.prefix", "%q begins a quote or code, where no command is read", clip(text))
-	case slash && slices.Contains(quickActions, strings.ToLower(word)):
-		l.fault("commands.prefix", "%s is a quick action of GitLab, which takes it out of the note; choose another word", clip(text))
-	}
-}
+const highestRole = 50 // owner
 
 // hooks are the webhooks that are kept in GitLab. Without a section there are none.
 func (l *loader) hooks(own string, tokens []Token) hooks.Config {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,5 +158,53 @@ func TestVariablesOverTheFile(t *testing.T) {
 	_, _, err := parse(head+"gitlab: [{url: https://a.example}, {url: https://b.example}]\n", env)
 	if want := "REMORA_GITLAB_URL: set, and remora.yaml names 2 instances; unset it"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// An agent that says how it is reached takes jobs too.
+func TestTheAgentsAddressFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"REMORA_HTTP_URL": "https://x.example/", "REMORA_WEBHOOK_SECRET": "a-hook-secret-of-length", "REMORA_GITLAB_TOKEN": "glpat-1", "REMORA_URL": "https://remora.example.com/"}
+	c, warnings, err := config.FromEnv(t.Context(), envconfig.MapLookuper(env))
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("got error %v, warnings %v, want none", err, warnings)
+	}
+	if c.URL != "https://remora.example.com" || c.Hooks.Enabled() {
+		t.Errorf("got %q and hooks %+v, want the address without its slash, and no hooks", c.URL, c.Hooks)
+	}
+	if diff := cmp.Diff([]string{"push", "tag_push", "merge_request", "job"}, c.Routes[0].On); diff != "" || c.Routes[0].Open {
+		t.Errorf("the route is open: %v; its kinds: want -, got +:\n%s", c.Routes[0].Open, diff)
+	}
+	for _, s := range c.Settings() {
+		if (s.Key == "url" || s.Key == "routes[0].on") != (s.Origin.String() == "REMORA_URL") {
+			t.Errorf("%s comes from %s", s.Key, s.Origin)
+		}
+	}
+	env["REMORA_URL"] = "remora.example.com"
+	_, _, err = config.FromEnv(t.Context(), envconfig.MapLookuper(env))
+	if want := "REMORA_URL: want the agent's address, such as https://remora.example.com"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// What hooks and routes are made of is shown, with where it comes from.
+func TestHooksAreShown(t *testing.T) {
+	t.Parallel()
+	c, _, err := load(t, "testdata/remora.yaml", sampleEnv())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, s := range c.Settings() {
+		got[s.Key] = fmt.Sprint(s.Value) + " " + strings.TrimPrefix(s.Origin.String(), "testdata/")
+	}
+	for key, want := range map[string]string{
+		"url": "https://remora.example.com remora.yaml:23:6", "hooks.kind": "group remora.yaml:", "hooks.url": "https://remora.example.com/hooks/gitlab remora.yaml:23:6",
+		"hooks.heal": "PT15M remora.yaml:", "hooks.groups[1].events": "[push tag_push] remora.yaml:", "tokens[0].rotate": "true remora.yaml:", "commands.access_level": "developer remora.yaml:",
+		"routes[0].protected": "true default", "routes[1].debounce": "2s remora.yaml:", "routes[2].forks": "never remora.yaml:", "id_tokens.audience": "[https://sync.example.com] remora.yaml:",
+	} {
+		if !strings.HasPrefix(got[key], want) {
+			t.Errorf("%s is %q, want %q", key, got[key], want)
+		}
 	}
 }
