@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -44,7 +45,7 @@ func (w *world) demoAgent(ctx context.Context, binary, dir string) error {
 			d.agent.kill()
 		}
 	}()
-	for _, scene := range []func(context.Context) error{d.pushed, d.killed, d.looked, d.asked, d.examined} {
+	for _, scene := range []func(context.Context) error{d.pushed, d.killed, d.looked, d.asked, d.commanded, d.examined} {
 		if err := scene(ctx); err != nil {
 			return err
 		}
@@ -141,12 +142,38 @@ func (d *agentDemo) asked(ctx context.Context) error {
 	return d.show(ctx)
 }
 
+// commanded is a person who asks the bot in a note.
+func (d *agentDemo) commanded(ctx context.Context) error {
+	say("\n━━ 7. Mona writes “/remora status” on the merge request ━━")
+	p, mr := d.scene.Project.ID, d.scene.MergeRequest.IID
+	n := d.gitlab.AddNote(p, mr, gitlabtest.Note{AuthorID: d.scene.Person.ID, Body: "/remora status"})
+	body, err := json.Marshal(d.gitlab.NoteHook(p, mr, n.ID))
+	if err != nil {
+		return err
+	}
+	if _, _, err := sendHook(ctx, d.agent.url, d.gitlab.URL, "Note Hook", uuid(), body); err != nil {
+		return err
+	}
+	reply := func() gitlabtest.Note {
+		notes := d.notes()
+		return notes[len(notes)-1]
+	}
+	if err := d.until(ctx, "the bot replies", func() bool { return reply().AuthorID == d.scene.Bot.ID && reply().ID > n.ID }); err != nil {
+		return err
+	}
+	if !slices.Contains(d.gitlab.Emoji(p, mr), gitlabtest.Emoji{Name: "eyes", NoteID: n.ID, UserID: d.scene.Bot.ID}) {
+		return errors.New("the bot has not marked the note as seen")
+	}
+	say("   👀, and in the same thread:\n" + frame(render(reply().Body)))
+	return nil
+}
+
 // examined is what the doctor says of the installation.
 func (d *agentDemo) examined(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, d.binary, "doctor")
 	cmd.Env = environ(d.vars)
 	out, err := cmd.CombinedOutput()
-	say("\n━━ 7. What the doctor says ━━\n$ remora doctor\n" + indent(string(out)))
+	say("\n━━ 8. What the doctor says ━━\n$ remora doctor\n" + indent(string(out)))
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return err

@@ -71,14 +71,18 @@ func (p push) body() []byte {
 // send delivers the webhook to an agent as GitLab 19.1 does, signed, and returns
 // the status and how long the answer took.
 func (p push) send(ctx context.Context, agent string) (status int, took time.Duration, err error) {
-	body, id := p.body(), cmp.Or(p.key, uuid())
+	return sendHook(ctx, agent, p.instance, "Push Hook", cmp.Or(p.key, uuid()), p.body())
+}
+
+// sendHook delivers a webhook as GitLab 19.1 does, signed.
+func sendHook(ctx context.Context, agent, instance, event, id string, body []byte) (status int, took time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, agent+"/hooks/gitlab", bytes.NewReader(body))
 	if err != nil {
 		return 0, 0, err
 	}
 	at := strconv.FormatInt(time.Now().Unix(), 10)
 	for name, value := range map[string]string{
-		"Content-Type": "application/json", "User-Agent": "GitLab/19.2.1", "X-Gitlab-Event": "Push Hook", "X-Gitlab-Instance": p.instance,
+		"Content-Type": "application/json", "User-Agent": "GitLab/19.2.1", "X-Gitlab-Event": event, "X-Gitlab-Instance": instance,
 		"X-Gitlab-Webhook-UUID": uuid(), "Idempotency-Key": id, "webhook-id": id, "webhook-timestamp": at, "webhook-signature": signature(id, at, body),
 	} {
 		req.Header.Set(name, value)
