@@ -156,12 +156,22 @@ func hookLines(k *hooks.Keeper, v hooks.Visit, failed error) []hookLine {
 		list = append(list, line)
 	}
 	if failed != nil {
-		f := delivery.Explain(failed)
 		line := base
-		line.Action, line.Hook, line.Error, line.Remedy = "error", v.Kept.Hook, (*delivery.Scrubber)(nil).Text(failed.Error()), f.Remedy
-		list = append(list, line)
+		line.Action, line.Hook = "error", v.Kept.Hook
+		list = append(list, line.failed(failed))
 	}
 	return list
+}
+
+// failed is the line with an error: what, why, and what helps.
+func (l hookLine) failed(err error) hookLine {
+	f := delivery.Explain(err)
+	text := err.Error()
+	if f.Cause != "" && f.Summary != "" && !strings.Contains(f.Cause, f.Summary) {
+		text = f.Summary + ": " + f.Cause
+	}
+	l.Error, l.Remedy = (*delivery.Scrubber)(nil).Text(text), f.Remedy
+	return l
 }
 
 // printHook shows a change, and with it what is different.
@@ -214,7 +224,7 @@ func (p *program) lookAtHooks(ctx context.Context, keepers []*hooks.Keeper, show
 				v.Err = hooks.Explain(v.Err, v.Scope)
 				p.code = component.ExitFailed
 			}
-			if !v.Right() {
+			if v.Err == nil && !v.Right() {
 				changes++
 			}
 			f.visits = append(f.visits, v)
@@ -242,17 +252,20 @@ func (p *program) planHooks(c *cli.Context) error {
 		}
 		_, changes, err := p.lookAtHooks(c.Context, keepers, true)
 		if err == nil && !p.json {
-			_, err = fmt.Fprintln(p.stdout, summary(changes))
+			_, err = fmt.Fprintln(p.stdout, p.summary(changes))
 		}
 		return err
 	})
 }
 
-func summary(changes int) string {
-	if changes == 0 {
-		return "remora hooks: nothing to do, all is right"
+func (p *program) summary(changes int) string {
+	switch {
+	case changes > 0:
+		return fmt.Sprintf("remora hooks: %d to be put right, by: remora hooks apply", changes)
+	case p.code != component.ExitDone:
+		return "remora hooks: nothing to do where it could be seen"
 	}
-	return fmt.Sprintf("remora hooks: %d to be put right, by: remora hooks apply", changes)
+	return "remora hooks: nothing to do, all is right"
 }
 
 func (p *program) applyHooks(c *cli.Context) error {
@@ -279,10 +292,10 @@ func (p *program) applyHooks(c *cli.Context) error {
 				return err
 			}
 		} else if !p.json {
-			_, _ = fmt.Fprintln(p.stdout, summary(0))
+			_, _ = fmt.Fprintln(p.stdout, p.summary(0))
 		}
 		p.code = component.ExitDone // what is wrong still is told again
-		return p.changeHooks(c.Context, all)
+		return p.changeHooks(c.Context, all, "changed; the agent keeps them from now on")
 	})
 }
 
@@ -303,8 +316,9 @@ func (p *program) mayChange(c *cli.Context, question string) error {
 	return nil
 }
 
-// changeHooks does what was found to be done, and tells what became of it.
-func (p *program) changeHooks(ctx context.Context, all []found) error {
+// changeHooks does what was found to be done, and tells what became of it; ended is
+// how many were what.
+func (p *program) changeHooks(ctx context.Context, all []found, ended string) error {
 	done := 0
 	for _, f := range all {
 		if err := p.settle(ctx, f); err != nil {
@@ -327,7 +341,7 @@ func (p *program) changeHooks(ctx context.Context, all []found) error {
 		}
 	}
 	if done > 0 && !p.json {
-		_, err := fmt.Fprintf(p.stdout, "remora hooks: %d changed; the agent keeps them from now on\n", done)
+		_, err := fmt.Fprintf(p.stdout, "remora hooks: %d %s\n", done, ended)
 		return err
 	}
 	return nil

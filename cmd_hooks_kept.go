@@ -11,7 +11,6 @@ import (
 	"gitlab.com/remora-ci/remora/agent/hooks"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component"
-	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
 // keptLine is a hook that is kept, as JSON.
@@ -110,7 +109,7 @@ func (p *program) testHook(c *cli.Context, k *hooks.Keeper, h store.Hook) error 
 			return c.Context.Err()
 		}
 		p.code = component.ExitFailed
-		line.Error, line.Remedy = (*delivery.Scrubber)(nil).Text(err.Error()), delivery.Explain(err).Remedy
+		line = line.failed(err)
 	} else {
 		line.Why = []string{"answered with 2xx"}
 	}
@@ -151,6 +150,6 @@ func (p *program) removeHooks(c *cli.Context) error {
 		if err := p.mayChange(c, fmt.Sprintf("Delete %d in GitLab?", n)); err != nil {
 			return err
 		}
-		return p.changeHooks(c.Context, all)
+		return p.changeHooks(c.Context, all, "removed")
 	})
 }

@@ -39,6 +39,7 @@ type world struct {
 //	direktiv running        wait until that sync is followed and its status open
 //	direktiv release        let it end
 //	agent ...               see agent_mode_test.go
+//	gitlab ...              see cmd_hooks_test.go
 //	state FILE              write what GitLab shows to FILE, as JSON
 //	stored FILE             put the events and deliveries of FILE into the agent's database
 func TestScripts(t *testing.T) {
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		Setup:         setup,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"direktiv": direktivCommand, "agent": agentCommand, "state": stateCommand, "stored": storedCommand},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"direktiv": direktivCommand, "agent": agentCommand, "gitlab": gitlabCommand, "state": stateCommand, "stored": storedCommand},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }

@@ -1,7 +1,9 @@
 package agent_test
 
 import (
+	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -356,4 +358,42 @@ func TestHooksAreLookedAtAsOftenAsConfigured(t *testing.T) {
 		t.Error("the second round came early")
 	}
 	h.same("looks at hooks", len(h.git.Requests("GET /hooks")), 1)
+}
+
+func TestACallThatTheAgentRefusedForLackOfRoomIsSentAgain(t *testing.T) {
+	t.Parallel()
+	h := newHealer(t, sqlite(t), ", heal: PT30M")
+	h.apply(time.Now)
+	slot := time.Now().Truncate(30 * time.Minute).Add(30 * time.Minute)
+	ahead := slot.Sub(time.Now()) - 3*time.Second
+	a, _ := h.begin(func(o *agent.Options) { *o = agent.Patient(*o, func() time.Time { return time.Now().Add(ahead) }) })
+	h.until("round at the start", func() bool { return strings.Contains(h.logs.String(), "hooks healed") })
+	if err := a.LimitDisk(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	noise := make([]byte, 1_000_000)
+	_, _ = rand.Read(noise)
+	body := h.push(h.scene.Base, h.scene.SHA)
+	body["noise"] = hex.EncodeToString(noise)
+	h.same("call", h.fire(body), []string{"503"})
+	if err := a.LimitDisk(t.Context(), 1_000_000); err != nil {
+		t.Fatal(err)
+	}
+	h.until("delivery", func() bool { return slices.Equal(h.place.shas(), []string{h.scene.SHA}) })
+}
+
+func TestHeadsAreReadWhereASystemHookMayHaveMissedThem(t *testing.T) {
+	t.Parallel()
+	h := newHealer(t, sqlite(t), "")
+	h.git.SetAdmin(h.scene.Bot.ID)
+	h.yaml = strings.Replace(h.yaml, "kind: project", "kind: system", 1)
+	h.route = ", refs: [feature]"
+	h.apply(time.Now)
+	head := h.commit("a.txt")
+	_, end := h.begin()
+	h.until("delivery of the head", func() bool { return slices.Equal(h.place.shas(), []string{head}) && h.idle() })
+	end()
+	h.begin()
+	h.until("another look", func() bool { return strings.Contains(h.logs.String(), `"deliveries":0,"message":"heads read`) })
+	h.same("delivered", h.place.shas(), []string{head})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/rest"
@@ -55,6 +56,12 @@ func explainTest(err error, url string) error {
 	if !errors.As(err, &said) || said.Code != http.StatusUnprocessableEntity {
 		return fmt.Errorf("test hook: %w", err)
 	}
-	return fault(said, err, "hook not answered", "GitLab called "+shown(url)+" for a test, and that failed: "+said.Body,
-		"see that the agent runs, and that GitLab reaches it there; then: remora hooks test")
+	if strings.HasPrefix(said.Body, "Ensure the project has") {
+		return fault(said, err, "hook not tested", "GitLab has no example to test it with: "+said.Body, "push a commit, then: remora hooks test")
+	}
+	cause := "GitLab called " + shown(url) + " for a test, and got no 2xx"
+	if said.Body != "" && !strings.HasPrefix(said.Body, "{") {
+		cause += ": " + said.Body
+	}
+	return fault(said, err, "hook not answered", cause, "see that the agent runs, and that GitLab reaches it there; then: remora hooks test")
 }
