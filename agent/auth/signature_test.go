@@ -37,6 +37,7 @@ func vector(extra ...string) http.Header {
 	return h
 }
 
+// W21 bad signature, replay outside the window, two v1.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
 	at := vectorTime.Add
@@ -52,14 +53,14 @@ func TestSignatures(t *testing.T) {
 	}{
 		"the published vector is accepted":                          {tokens: vectorToken, header: vector(), name: "signing token 1"},
 		"a second key is accepted during a rotation":                {tokens: both, header: vector("webhook-signature", other), name: "signing token 2"},
-		"any of several signatures is enough":                       {tokens: vectorToken, header: vector("webhook-signature", other+" "+vectorSig), name: "signing token 1"},
+		"W21 any of several v1 signatures is enough":                {tokens: vectorToken, header: vector("webhook-signature", other+" "+vectorSig), name: "signing token 1"},
 		"a second version beside v1 is passed over":                 {tokens: vectorToken, header: vector("webhook-signature", "v1a,AAAA "+vectorSig), name: "signing token 1"},
 		"five minutes late is still fresh":                          {tokens: vectorToken, now: at(5 * time.Minute), header: vector(), name: "signing token 1"},
 		"five minutes early is still fresh":                         {tokens: vectorToken, now: at(-5 * time.Minute), header: vector(), name: "signing token 1"},
 		"a signing token among the shared secrets counts":           {plain: vectorToken, header: vector(), name: "signing token 1"},
-		"a second more is a replay":                                 {tokens: vectorToken, now: at(5*time.Minute + time.Second), header: vector(), code: auth.CodeStale},
+		"W21 a second more is a replay":                             {tokens: vectorToken, now: at(5*time.Minute + time.Second), header: vector(), code: auth.CodeStale},
 		"a second more in the future is refused":                    {tokens: vectorToken, now: at(-5*time.Minute - time.Second), header: vector(), code: auth.CodeStale},
-		"another body is refused":                                   {tokens: vectorToken, header: vector(), body: vectorBody + " ", code: auth.CodeSignature},
+		"W21 another body is refused":                               {tokens: vectorToken, header: vector(), body: vectorBody + " ", code: auth.CodeSignature},
 		"another id is refused":                                     {tokens: vectorToken, header: vector("webhook-id", "x"), code: auth.CodeSignature},
 		"another time is refused":                                   {tokens: vectorToken, header: vector("webhook-timestamp", "1744578124"), code: auth.CodeSignature},
 		"another key is refused":                                    {tokens: otherToken, header: vector(), code: auth.CodeSignature},

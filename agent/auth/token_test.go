@@ -26,7 +26,7 @@ func TestProjectTokens(t *testing.T) {
 		"a project below its path":                {auth.Grant{Path: "acme/app"}, "acme/app/x", false},
 		"no project":                              {auth.Grant{Path: "acme/app"}, "", false},
 		"a group's project":                       {group, "acme/tools/cli", true},
-		"a group's subgroup is not covered":       {group, "acme/tools/sub/cli", false},
+		"W19 a group's subgroup is not covered":   {group, "acme/tools/sub/cli", false},
 		"a group with subgroups":                  {auth.Grant{Path: "acme", Group: true, Subgroups: true}, "acme/a/b/c", true},
 		"the group's own path is no project":      {group, "acme/tools", false},
 		"a group whose name starts the same":      {auth.Grant{Path: "acme", Group: true, Subgroups: true}, "acme2/app", false},
@@ -82,7 +82,9 @@ func TestAProjectTokenEnds(t *testing.T) {
 	}
 }
 
-// forgeries starts from good claims and breaks one thing at a time.
+// W19 alg none, RS256 confusion, no namespace claim, expired, subgroup: each is
+// refused by its kind. It starts from good claims and breaks one thing at a time;
+// subgroups are in TestProjectTokens.
 func TestForgedTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	secret := strings.Repeat("a", 32)
@@ -102,11 +104,11 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	unsigned := func(text string) string { return text[:strings.LastIndex(text, ".")+1] }
 	good := issued.Token.Reveal()
 	for name, text := range map[string]string{
-		"alg none, unsigned":                     unsigned(jwt(t, "", header("alg", "none"), claims())),
+		"W19 alg none, unsigned":                 unsigned(jwt(t, "", header("alg", "none"), claims())),
 		"alg None with a signature":              jwt(t, secret, header("alg", "None"), claims()),
 		"alg none without key id":                unsigned(jwt(t, "", header("alg", "none", "kid", nil), claims())),
 		"alg none as Packit's":                   unsigned(jwt(t, "", map[string]any{"alg": "none"}, map[string]any{"namespace": "acme"})),
-		"RS256 with the shared key":              jwt(t, secret, header("alg", "RS256"), claims()),
+		"W19 RS256 with the shared key":          jwt(t, secret, header("alg", "RS256"), claims()),
 		"ES256 with the shared key":              jwt(t, secret, header("alg", "ES256"), claims()),
 		"HS512 named, HS256 signed":              jwt(t, secret, header("alg", "HS512"), claims()),
 		"no alg":                                 jwt(t, secret, header("alg", nil), claims()),
@@ -129,11 +131,11 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"our claims under Packit's secret":       jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, claims()),
 		"Packit's secret under our key id":       jwt(t, "packit-secret-0123456789", header(), claims()),
 		"Packit's claims under our key":          jwt(t, secret, header(), map[string]any{"namespace": "acme", "exp": start.Add(time.Hour).Unix()}),
-		"Packit without namespace":               jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, map[string]any{"repo_name": "app"}),
+		"W19 Packit without namespace":           jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, map[string]any{"repo_name": "app"}),
 		"Packit with an empty namespace":         jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, map[string]any{"namespace": ""}),
 		"Packit with an empty project":           jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, map[string]any{"namespace": "acme", "repo_name": ""}),
 		"Packit with a namespace list":           jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, map[string]any{"namespace": []string{"acme"}}),
-		"Packit, expired":                        jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, map[string]any{"namespace": "acme", "exp": start.Unix()}),
+		"W19 Packit, expired":                    jwt(t, "packit-secret-0123456789", map[string]any{"alg": "HS256"}, map[string]any{"namespace": "acme", "exp": start.Unix()}),
 		"a good token with one letter changed":   good[:len(good)-10] + flip(good[len(good)-10]) + good[len(good)-9:],
 		"a good token with its padding bits set": good[:len(good)-1] + nextLetter(good[len(good)-1]),
 		"a good token with a fourth part":        good + ".x",
@@ -150,7 +152,7 @@ func TestForgedTokensAreRefused(t *testing.T) {
 			switch name {
 			case "a good token with a fourth part":
 				want = auth.CodeSecret
-			case "Packit, expired":
+			case "W19 Packit, expired":
 				want = auth.CodeExpired
 			}
 			wantRefusal(t, err, want, text)
@@ -183,7 +185,7 @@ func with(m map[string]any, pairs ...any) map[string]any {
 	return m
 }
 
-// The cases of Packit's own tests.
+// W18 packit's 5 token cases, 2 accepted and 3 rejected, and more.
 func TestPackitTokens(t *testing.T) {
 	t.Parallel()
 	const secret, project = "gitlab-token-secret", "multi/part/namespace/repo"
@@ -195,11 +197,11 @@ func TestPackitTokens(t *testing.T) {
 		code    auth.Code
 		covered bool
 	}{
-		"a project's token":             {make("namespace", "multi/part/namespace", "repo_name", "repo"), "", true},
-		"a group's token":               {make("namespace", "multi/part/namespace"), "", true},
-		"another project's token":       {make("namespace", "multi/part/namespace", "repo_name", "repo2"), "", false},
-		"the text None":                 {token("None"), auth.CodeSecret, false},
-		"no token":                      {http.Header{}, auth.CodeMissing, false},
+		"W18 a project's token":         {make("namespace", "multi/part/namespace", "repo_name", "repo"), "", true},
+		"W18 a group's token":           {make("namespace", "multi/part/namespace"), "", true},
+		"W18 another project's token":   {make("namespace", "multi/part/namespace", "repo_name", "repo2"), "", false},
+		"W18 the text None":             {token("None"), auth.CodeSecret, false},
+		"W18 no token":                  {http.Header{}, auth.CodeMissing, false},
 		"a parent group's token":        {make("namespace", "multi/part"), "", false},
 		"a group that starts the same":  {make("namespace", "multi/part/name"), "", false},
 		"a token that has not ended":    {make("namespace", "multi/part/namespace", "exp", start.Add(time.Second).Unix()), "", true},

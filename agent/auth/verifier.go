@@ -81,6 +81,10 @@ func (v *Verifier) Admit(h http.Header, peer netip.Addr) (Admission, error) {
 	return Admission{caller: caller}, err
 }
 
+// Proved says whether the caller has proved who it is without the body: what is
+// signed proves nothing before all of it is there.
+func (a Admission) Proved() bool { return a.signed == nil && a.caller.Kind != "" }
+
 // Verify completes the check with the body, byte for byte as it came.
 func (a Admission) Verify(body []byte) (Caller, error) {
 	if a.signed == nil {

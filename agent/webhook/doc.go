@@ -10,7 +10,10 @@
 //     pass for success with GitLab, so there is none.
 //   - It decides nothing: a kind that nobody knows is stored and answered 2xx.
 //   - Memory is bounded by the bytes of the bodies in it. Who finds no room, or
-//     whose store is away, waits a few seconds and is then told to come back.
+//     whose store is away, waits a few seconds and is then told to come back. Callers
+//     that sign have proved nothing before their body is there: each has room for
+//     what it has sent, and all of them share half of the memory. A body that comes
+//     too slowly ends.
 //   - Who is refused gets the answer also when a large body is under way: what still
 //     comes is thrown away, within bounds, before the connection ends.
 //   - A body is read once into memory of its own size, scanned once and handed to

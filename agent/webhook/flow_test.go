@@ -21,6 +21,7 @@ import (
 	"gitlab.com/remora-ci/remora/agent/webhook"
 )
 
+// W20 the same Idempotency-Key twice.
 func TestADuplicateIsAnswered2xxAndStoredOnce(t *testing.T) {
 	t.Parallel()
 	h := newHook(t, webhook.Options{})
@@ -43,6 +44,7 @@ func TestADuplicateIsAnswered2xxAndStoredOnce(t *testing.T) {
 	}
 }
 
+// W20 the same Idempotency-Key at once.
 func TestDuplicatesAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHook(t, webhook.Options{})
@@ -85,6 +87,7 @@ func TestASignedCallIsKeyedByWhatIsSigned(t *testing.T) {
 	}
 }
 
+// W23 the store away: it waits up to 5 s, then 503 and Retry-After.
 func TestAStoreThatIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,6 +145,7 @@ func hold(t *testing.T, h *hook, size int) (release func()) {
 	return sync.OnceFunc(func() { close(end); <-done })
 }
 
+// W23 no room for bytes: it waits up to 5 s, then 503 and Retry-After.
 func TestRoomInMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/semaphore"
 
 	"gitlab.com/remora-ci/remora/agent/auth"
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -29,9 +28,9 @@ type Appender interface {
 type Options struct {
 	Instances    []string      // URLs of the configured GitLab instances; an event of any other host is marked
 	MaxBody      int64         // bytes; 26 MiB, as GitLab sends up to 25 MB
-	MemoryBudget int64         // bytes of bodies in memory at once; 64 MiB, never below MaxBody
+	MemoryBudget int64         // bytes of bodies in memory at once; 64 MiB, never below MaxBody; half of it for callers that have proved nothing yet
 	Wait         time.Duration // for room and for the store together; 5 s, as GitLab waits 10
-	BodyTimeout  time.Duration // for a body to arrive; 15 s
+	BodyTimeout  time.Duration // for a body to arrive; 15 s, and less for one that comes slowly
 
 	Observe     func(Observation)          // called once for each call, for metrics
 	TraceParent func(*http.Request) string // W3C trace context of a call; default: its header traceparent
@@ -56,7 +55,7 @@ type handler struct {
 	verifier  *auth.Verifier
 	o         Options
 	instances instances
-	room      *semaphore.Weighted
+	room      *room
 }
 
 // New makes the handler for every path that [Route] knows. It answers others with
@@ -79,7 +78,7 @@ func New(s Appender, v *auth.Verifier, o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &handler{store: s, verifier: v, o: o, instances: newInstances(o.Instances), room: semaphore.NewWeighted(o.MemoryBudget)}
+	return &handler{store: s, verifier: v, o: o, instances: newInstances(o.Instances), room: newRoom(o.MemoryBudget)}
 }
 
 // Route is the hook that a path belongs to, in the form of a pattern; "" for
@@ -114,6 +113,7 @@ type call struct {
 	start   time.Time
 	waited  time.Duration // for room
 	reading bool          // of the body has begun
+	body    arrival
 	caller  auth.Caller
 	seen    Observation
 }
@@ -132,15 +132,12 @@ func (c *call) serve(ctx context.Context) answer {
 	if err != nil {
 		return refused(err)
 	}
-	size := c.r.ContentLength
-	if size < 0 {
-		size = c.o.MaxBody // not told: it may be all
-	}
-	if err := c.takeRoom(ctx, size); err != nil {
+	c.body.share = share{room: c.room, stranger: !admission.Proved()}
+	defer c.body.release()
+	if err := c.takeRoom(ctx, c.first()); err != nil {
 		return noRoom(ctx, err)
 	}
-	defer c.room.Release(size)
-	body, err := c.readBody(ctx, size)
+	body, err := c.readBody(ctx)
 	if err != nil {
 		return c.noBody(ctx, err)
 	}

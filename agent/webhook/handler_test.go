@@ -100,10 +100,10 @@ func TestBadInput(t *testing.T) {
 		"GET":                                    {method("GET"), 405, webhook.OutcomeNoMethod, ""},
 		"HEAD":                                   {method("HEAD"), 405, webhook.OutcomeNoMethod, ""},
 		"PUT":                                    {method("PUT"), 405, webhook.OutcomeNoMethod, ""},
-		"27 MB, as it says":                      {claimed(27 << 20), 413, webhook.OutcomeOversize, ""},
-		"27 MB, which it does not say":           {unknownLength(strings.Repeat(" ", 27<<20)), 413, webhook.OutcomeOversize, ""},
+		"W22 27 MB, as it says":                  {claimed(27 << 20), 413, webhook.OutcomeOversize, ""},
+		"W22 27 MB, which it does not say":       {unknownLength(strings.Repeat(" ", 27<<20)), 413, webhook.OutcomeOversize, ""},
 		"no body":                                {request(""), 400, webhook.OutcomeMalformed, ""},
-		"no JSON":                                {request("payload=%7B%7D"), 400, webhook.OutcomeMalformed, ""},
+		"W22 no JSON":                            {request("payload=%7B%7D"), 400, webhook.OutcomeMalformed, ""},
 		"half of JSON":                           {request(pushBody[:len(pushBody)-1]), 400, webhook.OutcomeMalformed, ""},
 		"a list":                                 {request("[" + pushBody + "]"), 400, webhook.OutcomeMalformed, ""},
 		"a body shorter than it says":            {claimed(int64(len(pushBody) + 1)), 400, webhook.OutcomeBroken, ""},
@@ -167,9 +167,9 @@ func TestAForbiddenAddress(t *testing.T) {
 func TestUnknownKindsAreStored(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ body, kind, label, reason string }{
-		"a kind of next year": {`{"object_kind":"teleport"}`, "teleport", "other", ""},
-		"a ping":              {`{"zen":"Keep it simple"}`, webhook.Unknown, webhook.Unknown, "neither object_kind nor event_name"},
-		"an empty object":     {`{}`, webhook.Unknown, webhook.Unknown, "neither object_kind nor event_name"},
+		"W22 a kind of next year": {`{"object_kind":"teleport"}`, "teleport", "other", ""},
+		"a ping":                  {`{"zen":"Keep it simple"}`, webhook.Unknown, webhook.Unknown, "neither object_kind nor event_name"},
+		"an empty object":         {`{}`, webhook.Unknown, webhook.Unknown, "neither object_kind nor event_name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,12 @@ func (c *call) lingers(a answer) bool {
 	switch a.outcome {
 	case OutcomeOversize:
 		return c.reading || !c.waitsForUs()
-	case OutcomeRefused, OutcomeNoPath, OutcomeNoMethod, OutcomeNoRoom:
+	case OutcomeNoRoom:
+		if c.reading {
+			return true
+		}
+		fallthrough
+	case OutcomeRefused, OutcomeNoPath, OutcomeNoMethod:
 		return !c.reading && !c.waitsForUs() && (c.r.ContentLength < 0 || c.r.ContentLength > smallBody)
 	}
 	return false
