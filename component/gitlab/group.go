@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"net/http"
 	"net/url"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
@@ -38,12 +39,17 @@ func (c *Client) Groups(ctx context.Context) iter.Seq2[GroupInfo, error] {
 	}
 }
 
+// withoutProjects are parameters that leave out the group's projects.
+var withoutProjects = struct {
+	WithProjects bool `url:"with_projects"`
+}{}
+
 // Group reads one group by its full path or id, also one that is leaving:
 // https://docs.gitlab.com/api/groups/#retrieve-a-group.
 func (c *Client) Group(ctx context.Context, path string) (GroupInfo, error) {
 	const deed = "read group"
 	var got wireGroup
-	if err := c.read(ctx, deed, "groups/"+gl.PathEscape(path), url.Values{"with_projects": {"false"}}, &got); err != nil {
+	if err := c.call(ctx, deed, http.MethodGet, "groups/"+gl.PathEscape(path), withoutProjects, &got); err != nil {
 		return GroupInfo{}, err
 	}
 	if got.ID == 0 {
@@ -74,17 +80,8 @@ func (c *Client) Plan(ctx context.Context, group string) (string, error) {
 	var got struct {
 		Plan string `json:"plan"`
 	}
-	err := c.read(ctx, "read plan of group", "namespaces/"+gl.PathEscape(group), nil, &got)
+	err := c.call(ctx, "read plan of group", http.MethodGet, "namespaces/"+gl.PathEscape(group), nil, &got)
 	return got.Plan, err
-}
-
-// read reads one object.
-func (c *Client) read(ctx context.Context, deed, path string, q url.Values, v any) error {
-	res, err := c.get(ctx, path, q, nil)
-	if err != nil {
-		return failed(deed, nil, err)
-	}
-	return failed(deed, res.Request, decodeOne(res, v))
 }
 
 // wireGroup is a group on the wire.

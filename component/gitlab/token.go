@@ -86,12 +86,6 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 	return t, nil
 }
 
-// decodeOne reads an object and closes the body.
-func decodeOne(res *http.Response, v any) error {
-	defer func() { _ = res.Body.Close() }()
-	return json.NewDecoder(res.Body).Decode(v)
-}
-
 // RotateToken replaces the client's own token by a new one with the same scopes,
 // which is good until the day of until, and gives its value. The old one, and this
 // client with it, is refused from then on:
