@@ -97,11 +97,12 @@ func (tx *Tx) UpdateDelivery(d Delivery) error {
 	return nil
 }
 
-// Reopen puts the newest failed or dead delivery of a key back to waiting, for a
-// person who retries it, and says whether there was one. The row of work is to
-// be made ready in the same transaction.
+// Reopen puts the newest failed or dead delivery of a key, of each of its targets,
+// back to waiting, for a person who retries it, and says whether there was one: a key
+// of reports has several, by the names of their statuses. The row of work is to be
+// made ready in the same transaction.
 func (tx *Tx) Reopen(key string) (bool, error) {
-	n, err := tx.Exec("UPDATE delivery SET state = 'waiting', ended_at = 0 WHERE "+lostStates+" AND id = (SELECT max(id) FROM delivery WHERE work_key = ? AND "+lostStates+")", key)
+	n, err := tx.Exec("UPDATE delivery SET state = 'waiting', ended_at = 0 WHERE "+lostStates+" AND id IN (SELECT max(id) FROM delivery WHERE work_key = ? AND "+lostStates+" GROUP BY target)", key)
 	if err != nil {
 		return false, fmt.Errorf("reopen delivery of %s: %w", key, err)
 	}

@@ -202,6 +202,23 @@ func TestADeliveryGoesItsWay(t *testing.T) {
 		if got, _ = s.Delivery(t.Context(), want.ID); got.State != store.Waiting || !got.EndedAt.IsZero() {
 			t.Errorf("reopened: got %+v", got)
 		}
+		other := want
+		other.Target, other.State = "another name of the key", store.Dead
+		write(func(tx *store.Tx) (err error) { other.ID, err = tx.AddDelivery(other); return err })
+		write(func(tx *store.Tx) error {
+			for _, d := range []store.Delivery{want, other} {
+				if err := tx.UpdateDelivery(d); err != nil {
+					return err
+				}
+			}
+			_, err := tx.Reopen(want.Key)
+			return err
+		})
+		for _, d := range []store.Delivery{want, other} {
+			if got, _ = s.Delivery(t.Context(), d.ID); got.State != store.Waiting {
+				t.Errorf("retried with another target of its key: %s is %s, want waiting", d.Target, got.State)
+			}
+		}
 		n := 0
 		for d, err := range s.Deliveries(t.Context(), store.DeliveryFilter{Project: "acme/app", Target: "direktiv", State: store.Waiting, Event: 4}) {
 			if n++; err != nil || d.ID != second.ID {
