@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -36,6 +38,9 @@ type asked struct {
 
 // Deliver stores what a job asks for.
 func (a *Agent) Deliver(ctx context.Context, job auth.Job, key string, r trigger.Request) (trigger.Delivery, error) {
+	if err := validRequest(r); err != nil {
+		return trigger.Delivery{}, err
+	}
 	s := a.current()
 	ask := asked{Job: &job, Request: r, SHA: job.SHA}
 	if err := a.confirm(ctx, s, &ask); err != nil {
@@ -47,7 +52,7 @@ func (a *Agent) Deliver(ctx context.Context, job auth.Job, key string, r trigger
 	}
 	if works, reason := s.ask(ask, time.Time{}); len(works) == 0 {
 		return trigger.Delivery{}, &api.Refused{
-			Status: http.StatusForbidden, Title: "not allowed", Detail: reason + "; the routes of the agent say which jobs may ask for what (on: [job])",
+			Status: http.StatusForbidden, Title: "not allowed", Detail: reason, Remedy: remedyOf(ask, reason),
 			Log: fmt.Sprintf("job %d of %s: %s", job.JobID, job.ProjectPath, reason),
 		}
 	}
@@ -65,14 +70,69 @@ func (a *Agent) Deliver(ctx context.Context, job auth.Job, key string, r trigger
 	if err != nil {
 		return trigger.Delivery{}, err
 	}
-	got, owner, err := a.Delivery(ctx, id)
-	if err == nil && again && owner.Job != job.JobID {
-		return trigger.Delivery{}, &api.Refused{
-			Status: http.StatusConflict, Title: "key in use", Detail: "this Idempotency-Key belongs to another job; let the job's id be part of it",
-			Log: fmt.Sprintf("job %d of %s used the key of job %d", job.JobID, job.ProjectPath, owner.Job),
+	if again {
+		if err := a.sameRequest(ctx, id, ask); err != nil {
+			return trigger.Delivery{}, err
 		}
 	}
+	got, _, err := a.Delivery(ctx, id)
 	return got, err
+}
+
+// sameRequest refuses a key that stands for the request of another job, or for other
+// targets.
+func (a *Agent) sameRequest(ctx context.Context, id int64, ask asked) error {
+	e, err := a.store.Event(ctx, id)
+	if err != nil {
+		return err
+	}
+	var known asked
+	if err := json.Unmarshal(e.Body, &known); err != nil || known.Job == nil {
+		return fmt.Errorf("read request %d: %w", id, cmp.Or(err, errors.New("it names no job")))
+	}
+	r := &api.Refused{Status: http.StatusConflict, Title: "key in use", Log: fmt.Sprintf("job %d of %s used the key of job %d, for the targets %q", ask.Job.JobID, ask.Job.ProjectPath, known.Job.JobID, ask.Request.Targets)}
+	switch {
+	case known.Job.JobID != ask.Job.JobID:
+		r.Detail, r.Remedy = "this Idempotency-Key belongs to another job", "let the job's id be part of the key"
+	case !slices.Equal(known.Request.Targets, ask.Request.Targets):
+		r.Detail, r.Remedy = "this Idempotency-Key was used by this job for other targets", "take a key of its own for each choice of targets"
+	default:
+		return nil
+	}
+	return r
+}
+
+// validRequest says what keeps a request from being kept: what the ID token does not
+// prove is shown to people and sent to GitLab.
+func validRequest(r trigger.Request) error {
+	const longest, most = 255, 100
+	switch {
+	case r.Before != "" && !delivery.ZeroSHA(r.Before) && !commitID.MatchString(r.Before):
+		return invalid("before: want a full commit id in small letters")
+	case len(r.JobName) > longest || strings.ContainsFunc(r.JobName, unicode.IsControl):
+		return invalid(fmt.Sprintf("job_name: want one line of %d bytes at most", longest))
+	case len(r.Targets) > most:
+		return invalid(fmt.Sprintf("targets: more than %d", most))
+	}
+	return nil
+}
+
+// remedyOf is what helps where the routes lead nowhere, for that reason.
+func remedyOf(q asked, reason string) string {
+	switch {
+	case strings.HasPrefix(reason, noTarget):
+		return "correct REMORA_AGENT_TARGETS (input agent-targets), or ask who runs the agent for a route with on: [job] that leads there"
+	case q.MergeRequest.Fork():
+		return "push the branch to the project itself, or ask who runs the agent about forks: in its route with on: [job]"
+	case strings.HasPrefix(reason, route.NotProtected):
+		return "protect the ref in the project's settings, or ask who runs the agent for a route with on: [job] and protected: false"
+	}
+	return "ask who runs the agent for a route with on: [job] that takes this project and ref"
+}
+
+// jobURL is where a job is shown, by what its token proves.
+func jobURL(job auth.Job) string {
+	return fmt.Sprintf("%s/%s/-/jobs/%d", job.Instance, job.ProjectPath, job.JobID)
 }
 
 // confirm asks GitLab about the merge request that a job says it runs for, which
@@ -82,11 +142,13 @@ func (a *Agent) confirm(ctx context.Context, s *setup, ask *asked) error {
 	foreign := said != nil && (said.ProjectID != job.ProjectID || said.SourceProjectID != 0 && said.SourceProjectID != said.ProjectID)
 	if foreign && !job.Exact {
 		return &api.Refused{Status: http.StatusForbidden, Title: "not allowed",
-			Detail: "the ID token has no claim job_project_id, which GitLab has since 18.4; without it merge requests from forks are refused"}
+			Detail: "the ID token has no claim job_project_id, which GitLab has since 18.4; without it merge requests from forks are refused",
+			Remedy: "push the branch to the project itself, or have GitLab updated"}
 	}
 	if said == nil || said.ProjectID != job.ProjectID || job.PipelineSource != mergeRequestPipeline {
 		if job.Fork() {
-			return &api.Refused{Status: http.StatusForbidden, Title: "not allowed", Detail: "project_id and job_project_id of the ID token differ, and the job names no merge request that would explain it"}
+			return &api.Refused{Status: http.StatusForbidden, Title: "not allowed", Detail: "project_id and job_project_id of the ID token differ, and the job names no merge request that would explain it",
+				Remedy: "run the job in a merge request pipeline, with CI_MERGE_REQUEST_IID as GitLab sets it"}
 		}
 		return nil
 	}
@@ -99,7 +161,8 @@ func (a *Agent) confirm(ctx context.Context, s *setup, ask *asked) error {
 		return unconfirmed(job, err)
 	}
 	if mr.SourceBranch != job.Ref || mr.SourceProjectID != job.SourceID {
-		return &api.Refused{Status: http.StatusForbidden, Title: "not allowed", Detail: fmt.Sprintf("merge request !%d is not the one that the job runs for: ref and project_id of the ID token say another source branch", said.IID)}
+		return &api.Refused{Status: http.StatusForbidden, Title: "not allowed", Detail: fmt.Sprintf("merge request !%d is not the one that the job runs for: ref and project_id of the ID token say another source branch", said.IID),
+			Remedy: "leave CI_MERGE_REQUEST_IID as GitLab sets it"}
 	}
 	ask.MergeRequest = &delivery.MergeRequest{
 		IID: mr.IID, ProjectID: job.ProjectID, ProjectPath: job.ProjectPath, SourceProjectID: mr.SourceProjectID,
@@ -143,6 +206,9 @@ func (q asked) fact(at time.Time) route.Fact {
 	return f
 }
 
+// noTarget begins the reason why a target that was asked for is out of reach.
+const noTarget = "no route leads to the target "
+
 // ask has the routes decide what a job gets.
 func (s *setup) ask(q asked, at time.Time) (works []route.Work, reason string) {
 	works, reason = s.table.Decide(q.fact(at))
@@ -155,7 +221,7 @@ func (s *setup) ask(q asked, at time.Time) (works []route.Work, reason string) {
 	}
 	for _, name := range q.Request.Targets {
 		if !slices.Contains(known, name) {
-			return nil, fmt.Sprintf("no route leads a job of %s on %s to the target %.80q; there is %s", q.Job.ProjectPath, q.Job.Ref, name, strings.Join(known, ", "))
+			return nil, fmt.Sprintf(noTarget+"%.80q for a job of %s on %s; there is %s", name, q.Job.ProjectPath, q.Job.Ref, strings.Join(known, ", "))
 		}
 	}
 	return slices.DeleteFunc(works, func(w route.Work) bool { return !slices.Contains(q.Request.Targets, w.Target) }), ""
@@ -172,7 +238,7 @@ func (s *setup) decideJob(d *decision) {
 	for i := range d.works {
 		ev := &d.works[i].Event
 		ev.Cause = delivery.CauseCI
-		ev.Job = &delivery.Job{ID: q.Job.JobID, Name: q.Request.JobName, URL: q.Request.JobURL}
+		ev.Job = &delivery.Job{ID: q.Job.JobID, Name: q.Request.JobName, URL: jobURL(*q.Job)}
 	}
 }
 
@@ -202,7 +268,7 @@ func (a *Agent) bindToken(ctx context.Context, job auth.Job) error {
 		return fmt.Errorf("bind ID token: %w", err)
 	}
 	if bound != job.JobID {
-		return &api.Refused{Status: http.StatusForbidden, Title: "not allowed", Detail: "the jti of the ID token belongs to another job",
+		return &api.Refused{Status: http.StatusForbidden, Title: "not allowed", Detail: "the jti of the ID token belongs to another job", Remedy: "give each job its own id_tokens",
 			Log: fmt.Sprintf("job %d of %s: the jti is bound to job %d", job.JobID, job.ProjectPath, bound)}
 	}
 	return nil

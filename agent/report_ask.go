@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"gitlab.com/remora-ci/remora/agent/api"
 	"gitlab.com/remora-ci/remora/agent/auth"
+	"gitlab.com/remora-ci/remora/agent/config"
 	"gitlab.com/remora-ci/remora/agent/route"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -60,6 +63,11 @@ func (a *Agent) Report(ctx context.Context, who api.Reporter, key string, r trig
 	if q.Timed = !r.At.IsZero(); !q.Timed {
 		q.Report.At = a.o.now().UTC()
 	}
+	if q.Job != nil {
+		if err := a.bindToken(ctx, *q.Job); err != nil {
+			return trigger.Delivery{}, err
+		}
+	}
 	body, err := json.Marshal(q)
 	if err != nil {
 		return trigger.Delivery{}, fmt.Errorf("encode report: %w", err)
@@ -91,7 +99,7 @@ func (a *Agent) sameReport(ctx context.Context, id int64, q said) error {
 	}
 	known.Report.At, q.Report.At = time.Time{}, time.Time{}
 	if known.Report != q.Report {
-		return &api.Refused{Status: http.StatusConflict, Title: "key in use", Detail: "this Idempotency-Key was used for another report of the project; take a new one for each state"}
+		return &api.Refused{Status: http.StatusConflict, Title: "key in use", Detail: "this Idempotency-Key was used for another report of the project", Remedy: "take a new key for each state that is reported"}
 	}
 	return nil
 }
@@ -142,7 +150,19 @@ func (s *setup) reporter(who api.Reporter, r trigger.Report) (instance string, q
 		}
 		instance = s.Instances[0].URL
 	}
+	if s.isOwnStatus(q.Report.Name) {
+		return "", q, invalid(fmt.Sprintf("name: %.80q is what the agent's own deliveries are shown as; choose another", q.Report.Name))
+	}
 	return instance, q, validReport(q.Report)
+}
+
+// isOwnStatus says whether a status of that name tells what became of a delivery: a
+// build that reports under it would make a failed one look good.
+func (s *setup) isOwnStatus(name string) bool {
+	return slices.ContainsFunc(s.Routes, func(r config.Route) bool {
+		target, ok := strings.CutPrefix(name, r.Report.Name+"/")
+		return ok && (target == "all" || slices.Contains(r.Sync, target))
+	})
 }
 
 // jobReports checks that a job reports about its own commit.
@@ -173,6 +193,9 @@ func validReport(r trigger.Report) error {
 	if !commitID.MatchString(r.SHA) {
 		return invalid("sha: want a full commit id in small letters")
 	}
+	if strings.ContainsFunc(r.Ref, unicode.IsControl) {
+		return invalid("ref: has control characters")
+	}
 	for _, f := range []struct{ name, text string }{{"project", r.Project}, {"ref", r.Ref}, {"name", r.Name}, {"description", r.Description}, {"url", r.URL}} {
 		if len(f.text) > maxReportText {
 			return invalid(f.name + ": longer than " + strconv.Itoa(maxReportText) + " bytes")
@@ -200,9 +223,11 @@ func (s *setup) decideReport(d *decision) {
 		Cause: delivery.CauseCI, Instance: d.event.Instance, Ref: r.Ref, RefType: delivery.Branch, SHA: r.SHA, At: d.event.ReceivedAt,
 		Project: delivery.Project{ID: q.ProjectID, Path: r.Project, URL: d.event.Instance + "/" + r.Project},
 	}
-	if job := q.Job; job != nil {
+	if job := q.Job; job != nil && r.SHA == job.SHA { // else it is the pipeline of another commit
 		ev.Pipeline = &delivery.Pipeline{ID: job.PipelineID, SHA: job.SHA, Source: job.PipelineSource}
-		ev.Job = &delivery.Job{ID: job.JobID}
+	}
+	if q.Job != nil {
+		ev.Job = &delivery.Job{ID: q.Job.JobID, URL: jobURL(*q.Job)}
 	}
 	if r.MergeRequest != 0 {
 		ev.MergeRequest = &delivery.MergeRequest{IID: r.MergeRequest, ProjectID: q.ProjectID, ProjectPath: r.Project, SourceProjectID: q.ProjectID, SourceBranch: r.Ref}
@@ -214,5 +239,5 @@ func (s *setup) decideReport(d *decision) {
 	_, host, _ := strings.Cut(d.event.Instance, "://")
 	key := kindReport + ":" + strings.ToLower(host) + "/" + name + ":" + r.SHA
 	d.works = []route.Work{{Key: key, Target: r.Name, Project: strings.ToLower(r.Project), Event: ev, Rule: kindReport}}
-	d.single = &single{Report: r, Timed: q.Timed}
+	d.single = &single{Report: r, Timed: q.Timed, Job: q.Job}
 }

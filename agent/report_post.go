@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"gitlab.com/remora-ci/remora/agent/auth"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/agent/work"
 	"gitlab.com/remora-ci/remora/component/delivery"
@@ -19,20 +20,25 @@ import (
 // single is what a delivery of kind report is to show.
 type single struct {
 	trigger.Report
-	Timed bool `json:"timed"` // the caller said when the state was reached
+	Timed bool      `json:"timed"`         // the caller said when the state was reached
+	Job   *auth.Job `json:"job,omitempty"` // that reports; nil: the holder of a project token
 }
 
 // final says whether a state is the end of a build.
 func (s *single) final() bool { return s.State != "pending" && s.State != "running" }
 
-// before says whether s tells of something older than other, which was stored
-// before it: by the time that the callers gave, and where they gave none, a build
-// that has ended is not at work again.
-func (s *single) before(other *single) bool {
-	if s.Timed && other.Timed {
+// older says whether a tells of something older than b, of the same name: by the
+// times that the callers gave. Where they gave none, a build that has ended is not at
+// work again, and what was received first is older, also when it is replayed.
+func older(a, b row) bool {
+	s, other := a.work.Single, b.work.Single
+	switch {
+	case s.Timed && other.Timed:
 		return s.At.Before(other.At)
+	case s.final() != other.final():
+		return !s.final()
 	}
-	return !s.final() && other.final()
+	return !s.Timed && !other.Timed && a.Event < b.Event
 }
 
 // postRun is one run of a key of kind report: all that build systems say of a
@@ -76,7 +82,7 @@ func (a *Agent) post(ctx context.Context, it work.Item) work.Result {
 func (p *postRun) newerFollows(i int) bool {
 	r := &p.rows[i]
 	for _, other := range p.rows[i+1:] {
-		if other.Target == r.Target && other.work.Single != nil && !other.work.Single.before(r.work.Single) {
+		if other.Target == r.Target && other.work.Single != nil && !older(other, *r) {
 			r.State, r.Error, r.EndedAt = store.Skipped, overtakenBy+"a newer report", p.a.o.now()
 			return true
 		}
@@ -84,29 +90,35 @@ func (p *postRun) newerFollows(i int) bool {
 	return false
 }
 
-// shown is what was shown last under the name of a row.
-func (p *postRun) shown(ctx context.Context, r row) (*single, error) {
-	var last *single
+// newerShown says whether something newer than a row was shown under its name, in
+// this run or before it.
+func (p *postRun) newerShown(ctx context.Context, r row) (bool, error) {
+	newer := func(known row) bool {
+		return known.Target == r.Target && known.State == store.Done && known.work.Single != nil && older(r, known)
+	}
+	if slices.ContainsFunc(p.rows, newer) { // what this run has shown is not stored yet
+		return true, nil
+	}
 	for d, err := range p.a.store.Deliveries(ctx, store.DeliveryFilter{Key: p.it.Key, Target: r.Target, State: store.Done, Limit: maxReported}) {
 		if err != nil {
-			return nil, err
+			return false, err
 		}
-		if known, err := readRow(d); err == nil && known.work.Single != nil && (last == nil || last.before(known.work.Single)) {
-			last = known.work.Single
+		if known, err := readRow(d); err == nil && newer(known) {
+			return true, nil
 		}
 	}
-	return last, nil
+	return false, nil
 }
 
 // showOne shows a row, and ends it if that worked or never will.
 func (p *postRun) showOne(ctx context.Context, i int) error {
 	r := &p.rows[i]
-	last, err := p.shown(ctx, *r)
+	newer, err := p.newerShown(ctx, *r)
 	if err != nil {
 		return err
 	}
 	r.Attempts = p.it.Attempts
-	if last != nil && r.work.Single.before(last) {
+	if newer {
 		r.State, r.Error, r.EndedAt = store.Skipped, "a newer report was shown", p.a.o.now()
 		return nil
 	}
@@ -131,6 +143,38 @@ func (p *postRun) showOne(ctx context.Context, i int) error {
 	return nil
 }
 
+// own refuses what a job says of a commit or a merge request that is not its own.
+// The job of a merge request's pipeline may report on the commits of that merge
+// request too, which its token does not name.
+func (s *single) own(ctx context.Context, gl *gitlab.Client, ev delivery.Event) error {
+	job := s.Job
+	if job == nil || s.SHA == job.SHA && s.MergeRequest == 0 {
+		return nil
+	}
+	what := fmt.Sprintf("commit %s is", delivery.ShortSHA(s.SHA))
+	var found []gitlab.MergeRequest
+	var err error
+	if s.SHA != job.SHA {
+		found, err = gl.CommitMergeRequests(ctx, gitlabProject(ev.Project), s.SHA)
+	} else {
+		what = fmt.Sprintf("merge request !%d is", s.MergeRequest)
+		found = make([]gitlab.MergeRequest, 1)
+		found[0], err = gl.MergeRequest(ctx, gitlabProject(ev.Project), s.MergeRequest)
+	}
+	if err != nil && passing(err) {
+		return err
+	}
+	if err == nil && slices.ContainsFunc(found, func(m gitlab.MergeRequest) bool {
+		return m.SourceBranch == job.Ref && m.SourceProjectID == job.SourceID && (s.MergeRequest == 0 || m.IID == s.MergeRequest)
+	}) {
+		return nil
+	}
+	return delivery.Permanent(&delivery.Fault{
+		Summary: "not the job's own", Cause: fmt.Sprintf("%s of no open merge request from %s, the ref of the job's ID token", what, job.Ref),
+		Remedy: "report on the job's own commit and merge request; a project token (remora token issue) speaks for all of a project", Err: err,
+	})
+}
+
 // tell has GitLab show one report.
 func (p *postRun) tell(ctx context.Context, r row) (delivery.Receipt, error) {
 	ev, q := r.work.Event, r.work.Single
@@ -139,6 +183,9 @@ func (p *postRun) tell(ctx context.Context, r row) (delivery.Receipt, error) {
 		return delivery.Receipt{}, delivery.Permanent(&delivery.Fault{
 			Summary: "no token", Cause: "no token of the agent is for the project " + ev.Project.Path, Remedy: "add the project to the globs of a token in remora.yaml",
 		})
+	}
+	if err := q.own(ctx, gl, ev); err != nil {
+		return delivery.Receipt{}, err
 	}
 	if q.Note != "" && ev.MergeRequest == nil {
 		found, err := gl.CommitMergeRequests(ctx, gitlabProject(ev.Project), ev.SHA)
@@ -151,7 +198,7 @@ func (p *postRun) tell(ctx context.Context, r row) (delivery.Receipt, error) {
 			ev.MergeRequest = &delivery.MergeRequest{IID: m.IID, ProjectID: m.ProjectID, ProjectPath: ev.Project.Path, SourceProjectID: m.SourceProjectID, SourceBranch: m.SourceBranch, TargetBranch: m.TargetBranch, URL: m.URL}
 		}
 	}
-	got := report.Post(ctx, report.Config{}, gl, ev,
+	got := report.Post(ctx, report.Config{StatusOn: report.OnSource}, gl, ev, // the commit that was named, and no other
 		report.Options{Version: p.s.version, Now: p.a.o.now, Gauge: p.s.tokens.gauge(ev.Instance, ev.Project.Path)},
 		report.Single{Name: q.Name, State: q.State, Description: p.s.scrub.Text(q.Description), URL: q.URL, NoteText: p.s.scrub.Text(q.Note)})
 	p.a.metrics.reported(kindReport, got)

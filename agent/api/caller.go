@@ -119,8 +119,18 @@ func allowed(op *huma.Operation, kind string) error {
 	}
 	return &Refused{
 		Status: http.StatusForbidden, Title: "wrong kind of token", Detail: "This call takes " + strings.Join(takes, " or ") + ", not " + is + ".",
-		Log: fmt.Sprintf("the caller is of kind %s; the call takes %s", kind, strings.Join(takes, " or ")),
+		Remedy: "send " + strings.Join(takes, " or ") + " as Authorization: Bearer",
+		Log:    fmt.Sprintf("the caller is of kind %s; the call takes %s", kind, strings.Join(takes, " or ")),
 	}
+}
+
+// mends are what helps where a claim of an ID token does not hold. What helps against
+// another audience is known to who asked: it depends on how it calls this agent.
+var mends = map[string]string{
+	"iss": "ask who runs the agent to add the GitLab of this job, by the URL that GitLab calls itself",
+	"exp": "start the job again; its ID token ends with the job's timeout, so give the job as long as it needs",
+	"nbf": "have the clocks of GitLab and of the agent set right",
+	"kid": "start the job again; if that does not help, the agent reads the keys of another GitLab than the job's",
 }
 
 // noCaller is the refusal of a call whose caller is not known.
@@ -129,7 +139,7 @@ func noCaller(err error) error {
 	if !errors.As(err, &r) {
 		return &problem{status: http.StatusServiceUnavailable, title: "not now", detail: "Who calls cannot be told now; try again later.", reason: err.Error()}
 	}
-	p := &problem{status: http.StatusUnauthorized, title: "not authenticated", detail: r.Public, reason: r.Error(), header: http.Header{}}
+	p := &problem{status: http.StatusUnauthorized, title: "not authenticated", detail: r.Public, remedy: mends[r.Claim], reason: r.Error(), header: http.Header{}}
 	challenge := `Bearer realm="remora"`
 	if r.Code != auth.CodeMissing {
 		challenge += `, error="invalid_token"`

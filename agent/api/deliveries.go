@@ -61,7 +61,8 @@ func compare(job auth.Job, r trigger.Request) error {
 		if c.said != c.proved {
 			return &Refused{
 				Status: http.StatusForbidden, Title: "token of another job", Detail: "The claim " + c.claim + " of the ID token is not the " + c.claim + " that was sent.",
-				Log: fmt.Sprintf("%s is %.100q, the claim of the ID token is %q", c.claim, c.said, c.proved),
+				Remedy: "give each job its own id_tokens; no variable or artifact may bring the token of another",
+				Log:    fmt.Sprintf("%s is %.100q, the claim of the ID token is %q", c.claim, c.said, c.proved),
 			}
 		}
 	}
@@ -128,7 +129,8 @@ func (s *server) look(ctx context.Context, id int64) (trigger.Delivery, error) {
 	}
 	c := callOf(ctx)
 	asker := c.job != nil && owner.Job != 0 && owner.Job == c.job.JobID && owner.Instance == c.job.Instance
-	builder := c.caller.Kind == auth.KindProjectToken && owner.Report && s.o.Verifier.Covers(c.caller, owner.Project)
+	builder := owner.Report && (c.caller.Kind == auth.KindProjectToken && s.o.Verifier.Covers(c.caller, owner.Project) ||
+		c.job != nil && !c.job.Fork() && owner.Instance == c.job.Instance && strings.EqualFold(owner.Project, c.job.ProjectPath)) // its key is the project's
 	if c.caller.Kind == auth.KindAdmin || asker || builder {
 		return whole(d), nil
 	}

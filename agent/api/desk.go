@@ -48,7 +48,8 @@ type Owner struct {
 type Refused struct {
 	Status int    // HTTP status
 	Title  string // few words
-	Detail string // one sentence: what did not hold, and what helps
+	Detail string // one sentence: what did not hold
+	Remedy string // what helps, in the words of who has to do it; may be empty
 	Log    string // in full, for the log; never a token
 }
 

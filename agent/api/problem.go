@@ -30,6 +30,7 @@ const (
 type problem struct {
 	status        int
 	title, detail string
+	remedy        string
 	reason        string // for the log
 	header        http.Header
 	gone          bool
@@ -48,7 +49,7 @@ func (p *problem) ContentType(string) string { return problemType }
 
 // MarshalJSON writes what the caller may read.
 func (p *problem) MarshalJSON() ([]byte, error) {
-	return json.Marshal(trigger.Problem{Title: p.title, Status: p.status, Detail: p.detail})
+	return json.Marshal(trigger.Problem{Title: p.title, Status: p.status, Detail: p.detail, Remedy: p.remedy})
 }
 
 // problemOf is what a caller is told of an error. What is not a refusal stays here.
@@ -58,7 +59,7 @@ func problemOf(ctx context.Context, err error) *problem {
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &r) && r.Status >= http.StatusBadRequest:
-		p = &problem{status: r.Status, title: r.Title, detail: r.Detail, reason: r.Log}
+		p = &problem{status: r.Status, title: r.Title, detail: r.Detail, remedy: r.Remedy, reason: r.Log}
 		if p.reason == "" {
 			p.reason = r.Error()
 		}

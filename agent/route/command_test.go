@@ -214,7 +214,7 @@ func TestJobs(t *testing.T) {
 		{"on a tag", fact(func(f *route.Fact) { f.Changes[0].Ref = "refs/tags/v1" }), plain, "sync:mirror:gitlab.example.com/42:refs/tags/v1"},
 		{"of a project that no route names", fact(func(*route.Fact) {}), jobs(func(r *route.Rule) { r.Projects = []string{"other/**"} }), "no route matches: project acme/app"},
 		{"of a ref that no route names", fact(func(f *route.Fact) { f.Protected = false }), jobs(func(r *route.Rule) { r.Refs = []string{"release/*"} }), "no route matches: ref main"},
-		{"where no route takes jobs", fact(func(*route.Fact) {}), route.Rule{Sync: []string{"mirror"}}, "no route matches: event job"},
+		{"where no route takes jobs", fact(func(*route.Fact) {}), route.Rule{Sync: []string{"mirror"}}, "no route takes jobs: none has on: [job]"},
 		{"of a fork that nobody allowed", fact(fork), plain, "commits of the fork mona/app wait to be allowed, each by its own /remora allow in the merge request"},
 		{"of a fork that somebody allowed", fact(func(f *route.Fact) { fork(f); f.Allowed = true }), plain, "sync:mirror:gitlab.example.com/77:refs/heads/feature"},
 		{"of a fork, allowed, on a ref that is not protected", fact(func(f *route.Fact) { fork(f); f.Allowed, f.Protected = true, false }), plain,

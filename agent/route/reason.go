@@ -112,6 +112,9 @@ func projectPath(path string) bool {
 		!strings.Contains(path, "..") && !strings.ContainsFunc(path, unicode.IsControl)
 }
 
+// NotProtected begins the reason why the routes refuse a job for its ref alone.
+const NotProtected = "no route takes jobs of a ref that is not protected: "
+
 // How far an event came before the routes refused it.
 const (
 	refusedKind = iota + 1
@@ -143,11 +146,14 @@ func (r *refusal) reason(prefix string) string {
 	case refusedDelete:
 		return r.what + " deleted and no target deletes"
 	case refusedOpen:
-		return "no route takes jobs of a ref that is not protected: " + r.what
+		return NotProtected + r.what
 	case refusedAllow:
 		return "commits of the fork " + r.what + " wait to be allowed, each by its own " + prefix + " allow in the merge request"
 	case refusedFork:
 		return "no route takes forks: merge request from " + r.what
+	}
+	if r.stage == refusedKind && r.what == "event "+Job {
+		return "no route takes jobs: none has on: [job]"
 	}
 	return "no route matches: " + r.what
 }
