@@ -158,6 +158,24 @@ func TestWhatIsNoAgentIsNamed(t *testing.T) {
 	}
 }
 
+// GitLab itself, or a proxy that wants a password, knows nothing of the token.
+func TestARefusalOfSomebodyElseBlamesTheAddress(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(`{"message":"401 Unauthorized"}`))
+		}))
+		t.Cleanup(s.Close)
+		_, err := client(t, s.URL, token).Deliver(within(t, time.Minute), "k", request)
+		f := delivery.Explain(err)
+		if delivery.StateOf(err) != delivery.Failed || !strings.Contains(f.Summary, "not by an agent") || !strings.Contains(f.Remedy, "REMORA_AGENT_URL") || strings.Contains(f.Remedy, "ID_TOKEN") {
+			t.Errorf("%d: got %+v", code, f)
+		}
+	}
+}
+
 func TestTheDeadlineTellsWhyThereWasNoAnswer(t *testing.T) {
 	t.Parallel()
 	_, err := client(t, "http://127.0.0.1:1", token).Deliver(within(t, 50*time.Millisecond), "k", request)

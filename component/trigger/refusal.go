@@ -32,7 +32,7 @@ func (c *Client) explain(answer *rest.Answer, err error) error {
 	var status *rest.StatusError
 	var p Problem
 	if !errors.As(err, &status) || answer == nil || answer.JSON(&p) != nil || strings.TrimSpace(p.Detail) == "" {
-		return c.scrubbed(rest.Fault(err, names))
+		return c.scrubbed(foreign(rest.Fault(err, names), status))
 	}
 	f := &delivery.Fault{Summary: p.Title, Cause: p.Detail, Remedy: p.Remedy, Request: answer.String(), Err: refusal{status}}
 	if f.Summary == "" {
@@ -45,6 +45,17 @@ func (c *Client) explain(answer *rest.Answer, err error) error {
 		return c.scrubbed(f)
 	}
 	return c.scrubbed(delivery.Permanent(f))
+}
+
+// foreign puts right what helps against a refusal that no agent has worded: somebody
+// else answers at that address, and the token has nothing to do with it.
+func foreign(err error, status *rest.StatusError) error {
+	var f *delivery.Fault
+	if status == nil || rest.Temporary(status.Code) || !errors.As(err, &f) {
+		return err
+	}
+	f.Summary, f.Remedy = fmt.Sprintf("refused with status %d, not by an agent", status.Code), "check that "+names.URL+" is the base URL of the agent, and what stands before it: an agent says why it refuses"
+	return err
 }
 
 // remedies are what helps against a refusal, by its code.
