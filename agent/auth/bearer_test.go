@@ -126,12 +126,12 @@ func TestExtraSecrets(t *testing.T) {
 	check(v, signed(signing), "signing token 1 of our own hooks", "")
 	check(v, token("short"), "", auth.CodeSecret)
 	check(v, token(""), "", auth.CodeMissing)
-	many := make([]delivery.Secret, 17)
+	many := make([]delivery.Secret, 65)
 	for i := range many {
 		many[i] = delivery.Secret(strings.Repeat("s", 20+i))
 	}
-	if err := v.Extra(many, nil); err == nil || !strings.Contains(err.Error(), "hook secret 17: over 16") {
-		t.Errorf("got %v, want the 17th named", err)
+	if err := v.Extra(many, nil); err == nil || !strings.Contains(err.Error(), "hook secret 65: over 64") {
+		t.Errorf("got %v, want the 65th named", err)
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"gitlab.com/remora-ci/remora/component/delivery"
 )
 
+// maxExtra is enough for the new and the old of 32 instances.
+const maxExtra = 64
+
 // hookSecrets are what webhooks prove themselves with.
 type hookSecrets struct {
 	plain   secrets
@@ -34,8 +37,8 @@ func (v *Verifier) Extra(plain, signing []delivery.Secret) error {
 		switch {
 		case len(s.Reveal()) < goodSecret:
 			errs = append(errs, fmt.Errorf("hook secret %d: shorter than %d characters", i+1, goodSecret))
-		case i >= maxSecrets:
-			errs = append(errs, fmt.Errorf("hook secret %d: over %d", i+1, maxSecrets))
+		case i >= maxExtra:
+			errs = append(errs, fmt.Errorf("hook secret %d: over %d", i+1, maxExtra))
 		default:
 			all.plain = append(all.plain, digestAll([]delivery.Secret{s})...)
 		}
@@ -45,8 +48,8 @@ func (v *Verifier) Extra(plain, signing []delivery.Secret) error {
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("signing token %d: %w", i+1, err))
-		case i >= maxSecrets:
-			errs = append(errs, fmt.Errorf("signing token %d: over %d", i+1, maxSecrets))
+		case i >= maxExtra:
+			errs = append(errs, fmt.Errorf("signing token %d: over %d", i+1, maxExtra))
 		default:
 			all.signing = append(all.signing, key)
 		}
