@@ -120,19 +120,7 @@ func (s *setup) decide(e store.Event, id int64, allowed func(instance string, f 
 		d.reason = cmp.Or(e.Reason, "instance "+e.Instance+" is not configured")
 		return d
 	}
-	if isFiring(e) {
-		d.firing = true
-		return d
-	}
-	switch {
-	case isOwn(e) && e.Kind == route.Job:
-		s.decideJob(&d)
-		return d
-	case isOwn(e) && e.Kind == kindReport:
-		s.decideReport(&d)
-		return d
-	case e.Kind == route.Job:
-		d.reason = "a job asks through the API, not by a webhook"
+	if s.decideOwn(&d) {
 		return d
 	}
 	f, err := route.Decode(e.Kind, e.Body)
@@ -150,16 +138,9 @@ func (s *setup) decide(e store.Event, id int64, allowed func(instance string, f 
 			return d
 		}
 	}
-	if e.ProjectID == 0 {
-		// A body without the ids of both projects proves no more than one with two.
-		if mr := f.MergeRequest; mr != nil && (mr.SourceProjectID == 0 || mr.Fork()) {
-			d.reason = "the token of the webhook does not speak for the source project of the merge request"
-			return d
-		}
-		f.Project.ID, f.Project.Path = id, e.Project
-		if f.MergeRequest != nil {
-			f.MergeRequest.ProjectID, f.MergeRequest.SourceProjectID, f.MergeRequest.ProjectPath = id, id, e.Project
-		}
+	if e.ProjectID == 0 && !proved(&f, e.Project, id) {
+		d.reason = "the token of the webhook does not speak for the source project of the merge request"
+		return d
 	}
 	f.At = e.ReceivedAt
 	if f.Kind == route.Note {
@@ -169,6 +150,37 @@ func (s *setup) decide(e store.Event, id int64, allowed func(instance string, f 
 	f.Allowed = allowed(cmp.Or(e.Instance, f.Instance), f)
 	d.works, d.reason = s.table.Decide(f)
 	return d
+}
+
+// decideOwn decides about events that only an agent makes; false for any other.
+func (s *setup) decideOwn(d *decision) bool {
+	switch kind := d.event.Kind; {
+	case isFiring(d.event):
+		d.firing = true
+	case isOwn(d.event) && kind == route.Job:
+		s.decideJob(d)
+	case isOwn(d.event) && kind == kindReport:
+		s.decideReport(d)
+	case kind == route.Job:
+		d.reason = "a job asks through the API, not by a webhook"
+	default:
+		return false
+	}
+	return true
+}
+
+// proved leaves in f what a sender has proved that speaks for one path alone; false
+// if that is not enough. A body without the ids of both projects proves no more than
+// one with two.
+func proved(f *route.Fact, path string, id int64) bool {
+	if mr := f.MergeRequest; mr != nil && (mr.SourceProjectID == 0 || mr.Fork()) {
+		return false
+	}
+	f.Project.ID, f.Project.Path = id, path
+	if f.MergeRequest != nil {
+		f.MergeRequest.ProjectID, f.MergeRequest.SourceProjectID, f.MergeRequest.ProjectPath = id, id, path
+	}
+	return true
 }
 
 // keep stores decisions: the state of the events, a delivery for each work, and
