@@ -134,9 +134,9 @@ func TestAFileSystemThatIsFull(t *testing.T) {
 			switch code {
 			case http.StatusAccepted:
 				accepted++
-			case http.StatusServiceUnavailable:
+			case http.StatusServiceUnavailable, http.StatusRequestTimeout: // a body was too slow, in the crowd
 			default:
-				t.Errorf("got %d of one in a crowd, want 202 or 503", code)
+				t.Errorf("got %d of one in a crowd, want 202 or a refusal that asks for another try", code)
 			}
 		}
 		if grown := heap() - before; grown > 32<<20 {

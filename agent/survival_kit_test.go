@@ -163,7 +163,7 @@ func (s *stage) count(target, state string) int {
 func (s *stage) untilLong(what string, ok func() bool) {
 	s.Helper()
 	deadline := time.After(3 * time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond) // each look opens the database
 	defer tick.Stop()
 	for !ok() {
 		select {

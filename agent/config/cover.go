@@ -20,6 +20,9 @@ func (l *loader) emptied(globs []string, form func(string) string) int {
 	for i, text := range globs {
 		g, no := strings.CutPrefix(strings.TrimSpace(text), "!")
 		g = form(g)
+		if l.compared > maxCompared {
+			return -1
+		}
 		switch {
 		case !no:
 			live, last = append(live, g), -1

@@ -23,7 +23,7 @@ const (
 	maxItems  = 5000      // targets, routes and so on, each
 	maxFaults = 200       // to tell
 
-	maxCompared = 1 << 20 // globs to compare, two by two
+	maxCompared = 1 << 19 // globs to compare, two by two
 )
 
 // loader reads a document and remembers where each value comes from.
