@@ -290,11 +290,19 @@ func (h *healing) makeUp(ctx context.Context, row store.Hook, tested bool, log z
 	case r.Sent > 0 || tested:
 		return headPause * h.a.o.poll, nil
 	}
-	n, err := h.heads(ctx, r.Row)
-	if err != nil {
-		log.Warn().Str("reason", h.s.scrub.Text(err.Error())).Msg("heads not read")
+	if !h.readHeads(ctx, r.Row, log) {
 		return again, ctx.Err() // the next round reads them
 	}
-	log.Info().Int("deliveries", n).Msg("heads read for calls that were lost")
 	return again, h.keeper.Settle(ctx, &r)
+}
+
+// readHeads says whether the heads of a hook's projects were read.
+func (h *healing) readHeads(ctx context.Context, row store.Hook, log zerolog.Logger) bool {
+	n, err := h.heads(ctx, row)
+	if err != nil {
+		log.Warn().Str("reason", h.s.scrub.Text(err.Error())).Msg("heads not read")
+		return false
+	}
+	log.Info().Int("deliveries", n).Msg("heads read for calls that were lost")
+	return true
 }

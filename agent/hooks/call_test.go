@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/hooks"
-	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
 )
 
@@ -38,7 +37,7 @@ func (h *house) resend() hooks.Resent {
 func (h *house) resendDue() hooks.Resent {
 	h.Helper()
 	rows := h.kept()
-	at := slices.IndexFunc(rows, func(r store.Hook) bool { return hooks.Due(r) })
+	at := slices.IndexFunc(rows, hooks.Due)
 	if at < 0 {
 		h.Fatal("nothing is due")
 	}
@@ -128,6 +127,31 @@ func TestACallThatFailsOnceMoreIsNotSentForEver(t *testing.T) {
 	r := h.resendDue()
 	if r.Sent != 0 || !r.Heads || len(h.git.HookCalls(hook)) != 4 {
 		t.Errorf("third: got %+v, %d calls", r, len(h.git.HookCalls(hook)))
+	}
+	if err := h.keeper().Settle(t.Context(), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r = h.resend(); r.Sent != 0 || r.Heads || len(h.git.HookCalls(hook)) != 4 {
+		t.Errorf("after the heads were read: got %+v", r)
+	}
+}
+
+func TestWhatIsToBeMadeUpForOutlivesAFault(t *testing.T) {
+	t.Parallel()
+	code := 202
+	h, p, hook := callHouse(t, &code)
+	code = 503
+	lost := h.fire(p, 6)
+	code = 202
+	if r := h.resend(); r.Sent != 5 || !r.Left {
+		t.Fatalf("first: got %+v", r)
+	}
+	h.git.Fail("GET /hooks", gitlabtest.Answer{Code: 403})
+	h.same("fault", h.apply(), []string{"project acme/app: error: not allowed"})
+	h.same("when it is over", h.apply(), nil)
+	h.clock.add(time.Minute)
+	if r := h.resendDue(); r.Sent != 1 || len(h.received(hook)) != len(lost) {
+		t.Errorf("then: got %+v, %d calls came", r, len(h.received(hook)))
 	}
 }
 
