@@ -67,6 +67,7 @@ type server struct {
 	api     huma.API
 	watcher Watcher // nil: none
 	streams *streams
+	paces   paces
 }
 
 // New makes the handler of every path under [Prefix]. It answers others with 404,

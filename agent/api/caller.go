@@ -64,6 +64,10 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	if limit := ctx.Operation().MaxBodyBytes; limit > 0 {
+		if err := s.paces.take(c.caller, s.o.Now()); err != nil {
+			c.refuse(w, err)
+			return
+		}
 		if err := s.readBody(w, r, limit); err != nil {
 			c.refuse(w, err)
 			return

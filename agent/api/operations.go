@@ -98,7 +98,7 @@ func (s *server) refusal(code int) *huma.Response {
 		switch code {
 		case http.StatusUnauthorized:
 			r.Headers = map[string]*huma.Param{"WWW-Authenticate": {Schema: &huma.Schema{Type: huma.TypeString}}}
-		case http.StatusServiceUnavailable:
+		case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 			r.Headers = map[string]*huma.Param{"Retry-After": {Description: "seconds", Schema: &huma.Schema{Type: huma.TypeInteger}}}
 		}
 		all[name] = r
@@ -114,6 +114,7 @@ func (s *server) schema(t reflect.Type, hint string) *huma.Schema {
 // bodyRefusals are those of operations with a body.
 var bodyRefusals = []int{
 	http.StatusBadRequest, http.StatusRequestTimeout, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+	http.StatusTooManyRequests,
 }
 
 func (s *server) deliverOperation() huma.Operation {
@@ -144,7 +145,7 @@ func (s *server) followOperation() huma.Operation {
 	return s.operation(huma.Operation{
 		Method: http.MethodGet, Path: "deliveries/{id}", OperationID: "follow", Tags: []string{"deliveries"},
 		Summary: "What became of a delivery",
-		Description: "For the job that asked, for the admin token, and of a report for the project tokens of its project. With Accept: text/event-stream the delivery comes at once and after each change, " +
+		Description: "For the job that asked, for the admin token, and of a report for the jobs and project tokens of its project. With Accept: text/event-stream the delivery comes at once and after each change, " +
 			"as data of an event of the name delivery; the stream ends after the one with done true, or when the agent stops: ask again then.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The delivery, or a stream of its changes",
@@ -153,7 +154,7 @@ func (s *server) followOperation() huma.Operation {
 				"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "server-sent events; a comment every 15 seconds keeps the connection open"}},
 			},
 		}},
-	}, []string{idToken, projectToken, adminToken}, http.StatusNotFound, http.StatusUnprocessableEntity)
+	}, []string{idToken, projectToken, adminToken}, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusTooManyRequests)
 }
 
 func (s *server) adminOperation(method, path, id, summary string) huma.Operation {

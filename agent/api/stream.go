@@ -29,11 +29,15 @@ type streams struct {
 func (s *streams) take(who string) (release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sum >= s.all || who != "" && s.open[who] >= s.each {
+	log := fmt.Sprintf("%d streams are open, %d of them of this caller", s.sum, s.open[who])
+	switch {
+	case who != "" && s.open[who] >= s.each:
 		return nil, &Refused{
-			Status: http.StatusServiceUnavailable, Title: "not now", Detail: "There are too many streams; ask without one, or come back later.",
-			Log: fmt.Sprintf("%d streams are open, %d of them of this caller", s.sum, s.open[who]),
+			Status: http.StatusTooManyRequests, Title: "too many streams", Detail: fmt.Sprintf("This caller has %d streams open.", s.each),
+			Remedy: "ask without a stream, or close one", Log: log,
 		}
+	case s.sum >= s.all:
+		return nil, &Refused{Status: http.StatusServiceUnavailable, Title: "not now", Detail: "There are too many streams.", Remedy: "ask without one, or come back later", Log: log}
 	}
 	s.sum++
 	s.open[who]++

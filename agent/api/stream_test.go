@@ -249,9 +249,10 @@ func TestStreamsAreBounded(t *testing.T) {
 		all, each int
 		token     string // of the streams and of the one too many
 		others    string // still has room; "" nobody
+		status    int    // of the refusal
 	}{
-		"of all":        {2, 10, admin, ""},
-		"of one caller": {3, 2, idToken("good"), admin},
+		"of all":        {2, 10, admin, "", http.StatusServiceUnavailable},
+		"of one caller": {3, 2, idToken("good"), admin, http.StatusTooManyRequests},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -271,7 +272,7 @@ func TestStreamsAreBounded(t *testing.T) {
 				begin(tc.token)
 				begin(tc.token)
 				resp := r.send(t, http.MethodGet, "/api/v1/deliveries/12", tc.token, "", "Accept", "text/event-stream")
-				refusal(t, r, resp, http.StatusServiceUnavailable)
+				refusal(t, r, resp, tc.status)
 				if resp.Header.Get("Retry-After") == "" {
 					t.Error("the caller does not learn when to come back")
 				}
