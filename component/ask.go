@@ -181,7 +181,7 @@ func (a *asking) overdue(o delivery.Outcome, t trigger.Target) *delivery.Fault {
 	}
 	f.Cause = "the agent goes on, and had not finished"
 	if t.State != "" {
-		f.Cause += fmt.Sprintf(": %s, %d attempts", t.State, t.Attempts)
+		f.Cause += fmt.Sprintf(": %s, attempt %d", t.State, t.Attempts)
 	}
 	if said := join(t.Summary, t.Cause); said != "" {
 		last = said

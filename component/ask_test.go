@@ -290,7 +290,7 @@ func TestTheDeadlineEndsTheJobAndNotTheDelivery(t *testing.T) {
 		if r.ExitCode != component.ExitDeadline || r.Targets[0].State != "done" || r.Targets[1].State != "failed" {
 			t.Errorf("got %s, exit %d\n%s", r.State, r.ExitCode, out)
 		}
-		for _, want := range []string{"no result after 2s", "the agent goes on, and had not finished: retry, 2 attempts: status 502", "remora events show 100", "REMORA_TIMEOUT"} {
+		for _, want := range []string{"no result after 2s", "the agent goes on, and had not finished: retry, attempt 2: status 502", "remora events show 100", "REMORA_TIMEOUT"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("no %q in\n%s", want, out)
 			}
