@@ -250,21 +250,26 @@ func (h *healing) visit(ctx context.Context, v hooks.Visit) (again time.Duration
 	if err != nil {
 		return 0, err
 	}
-	for _, c := range v.Changes {
-		if c.Action != hooks.Keep && done.Err == nil {
-			log.Info().Str("action", string(c.Action)).Strs("reasons", c.Why).Msg("hook put right")
-		}
+	if !h.tell(v, done, log) || !hooks.Due(done.Row) {
+		return 0, nil
 	}
+	return h.makeUp(ctx, done.Row, done.Done > 0, log)
+}
+
+// tell logs and counts what became of a visit, and says whether the hook is right.
+func (h *healing) tell(v hooks.Visit, done hooks.Applied, log zerolog.Logger) bool {
 	h.changed += done.Done
 	if done.Err != nil {
 		h.failed++
 		log.Warn().Str("reason", h.s.scrub.Text(done.Err.Error())).Msg("hook not put right")
-		return 0, nil
+		return false
 	}
-	if !hooks.Due(done.Row) {
-		return 0, nil
+	for _, c := range v.Changes {
+		if c.Action != hooks.Keep {
+			log.Info().Str("action", string(c.Action)).Strs("reasons", c.Why).Msg("hook put right")
+		}
 	}
-	return h.makeUp(ctx, done.Row, done.Done > 0, log)
+	return true
 }
 
 // makeUp has failed calls of a hook sent again, and reads the heads where that is
