@@ -232,12 +232,9 @@ func (s *setup) decideReport(d *decision) {
 	if r.MergeRequest != 0 {
 		ev.MergeRequest = &delivery.MergeRequest{IID: r.MergeRequest, ProjectID: q.ProjectID, ProjectPath: r.Project, SourceProjectID: q.ProjectID, SourceBranch: r.Ref}
 	}
-	name := strconv.FormatInt(q.ProjectID, 10)
-	if q.ProjectID == 0 {
-		name = strings.ToLower(r.Project)
-	}
-	_, host, _ := strings.Cut(d.event.Instance, "://")
-	key := kindReport + ":" + strings.ToLower(host) + "/" + name + ":" + r.SHA
+	// By the path, which every caller proves: the id is not known while GitLab is away,
+	// and a commit with two keys would have its reports in any order.
+	key := kindReport + ":" + hostOf(d.event.Instance) + "/" + strings.ToLower(r.Project) + ":" + r.SHA
 	d.works = []route.Work{{Key: key, Target: r.Name, Project: strings.ToLower(r.Project), Event: ev, Rule: kindReport}}
 	d.single = &single{Report: r, Timed: q.Timed, Job: q.Job}
 }

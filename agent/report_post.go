@@ -184,6 +184,9 @@ func (p *postRun) tell(ctx context.Context, r row) (delivery.Receipt, error) {
 			Summary: "no token", Cause: "no token of the agent is for the project " + ev.Project.Path, Remedy: "add the project to the globs of a token in remora.yaml",
 		})
 	}
+	if ev.Project.ID == 0 { // GitLab was away when it came, and notes are known by the id
+		ev.Project.ID = p.s.tokens.projectID(ctx, ev.Instance, ev.Project.Path)
+	}
 	if err := q.own(ctx, gl, ev); err != nil {
 		return delivery.Receipt{}, err
 	}

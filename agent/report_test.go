@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
 	"gitlab.com/remora-ci/remora/agent"
@@ -133,6 +135,34 @@ func TestReportsOfOneRunNeverGoBackward(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestReportsOfACommitHaveOneKeyAndNote(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, sqlite(t))
+	a, _ := s.start()
+	s.git.Fail("GET /projects/acme", slices.Repeat([]gitlabtest.Answer{{Code: 404}}, 1)...) // its id is not learned
+	note := func(text string) trigger.Report {
+		return trigger.Report{SHA: s.scene.SHA, Ref: "feature", Name: "build", State: "success", Note: text}
+	}
+	s.report(a, "k1", note("one"))
+	job := s.job(7001, s.scene.SHA)
+	if got, err := s.jobReports(a, job, note("two")); err != nil || got.State != "done" {
+		t.Errorf("the job's: got %+v, %v", got, err)
+	}
+	s.same("notes", len(s.git.Notes(42, 7)), 1)
+	db := s.open()
+	defer func() { _ = db.Close() }()
+	var works []string
+	err := db.Query(t.Context(), func(r store.Row) error {
+		var key, pool string
+		defer func() { works = append(works, pool+" "+key) }()
+		return r.Scan(&key, &pool)
+	}, "SELECT key, pool FROM work WHERE key LIKE 'report:%'")
+	host := strings.TrimPrefix(s.git.URL, "http://")
+	if diff := cmp.Diff([]string{fmt.Sprintf("report:%s report:%s/acme/app:%s", host, host, s.scene.SHA)}, works); err != nil || diff != "" {
+		t.Errorf("%v: work (-want +got):\n%s", err, diff)
 	}
 }
 

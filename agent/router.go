@@ -238,7 +238,7 @@ func (a *Agent) putOf(s *setup, d decision, w route.Work) work.Put {
 	r, ok := s.Route(w.Rule)
 	switch {
 	case d.single != nil:
-		p.Pool, p.Debounce = reportPool(kindReport, w.Key), 0
+		p.Pool, p.Debounce = kindReport+":"+hostOf(w.Event.Instance), 0
 	case d.order != nil:
 		p.Pool, p.Debounce = commandPool(w.Event.Instance), 0
 	case d.event.Kind == route.Job:
