@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -185,7 +186,13 @@ func (p *postRun) tell(ctx context.Context, r row) (delivery.Receipt, error) {
 		})
 	}
 	if ev.Project.ID == 0 { // GitLab was away when it came, and notes are known by the id
-		ev.Project.ID = p.s.tokens.projectID(ctx, ev.Instance, ev.Project.Path)
+		found, err := gl.Project(ctx, gitlab.Project(ev.Project.Path))
+		if err != nil && passing(err) {
+			return delivery.Receipt{}, err
+		}
+		if err == nil && strings.EqualFold(found.Path, ev.Project.Path) {
+			ev.Project.ID = found.ID
+		}
 	}
 	if err := q.own(ctx, gl, ev); err != nil {
 		return delivery.Receipt{}, err
