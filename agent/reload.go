@@ -46,14 +46,22 @@ func (a *Agent) reloadOnce(ctx context.Context) {
 	if old.Listen != c.Listen || old.Store != c.Store || old.Limits != c.Limits || old.Shutdown != c.Shutdown {
 		log.Warn().Msg("address, database, limits and shutdown timeout change with a restart only")
 	}
-	asking, cancel := context.WithTimeout(ctx, learnPatience)
-	_ = next.tokens.learn(asking) // it is tried again
-	cancel()
-	a.setup.Store(next)
+	a.use(ctx, next)
 	a.metrics.lastConfigLoad.SetToCurrentTime()
+	log.Info().Msg("configuration loaded")
+}
+
+// use puts a setup in the place of the one in use. Runs in hand end with theirs; the
+// connections that it keeps open for later are closed.
+func (a *Agent) use(ctx context.Context, next *setup) {
+	asking, cancel := context.WithTimeout(ctx, learnPatience)
+	defer cancel()
+	_ = next.tokens.learn(asking) // it is tried again
+	for _, way := range a.setup.Swap(next).ways {
+		way.Close()
+	}
 	select {
 	case a.reloaded <- struct{}{}:
 	default:
 	}
-	log.Info().Msg("configuration loaded")
 }

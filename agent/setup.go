@@ -69,6 +69,9 @@ func (a *Agent) newSetup(c *config.Config) (*setup, error) {
 	s.hooks = webhook.New(a.store, s.verifier, webhook.Options{
 		Instances: c.InstanceURLs(), MemoryBudget: c.Limits.Memory, Observe: a.observed, TraceParent: a.trace.parent(),
 	})
+	for _, speaks := range s.tokens.byName {
+		s.ways = append(s.ways, speaks.way)
+	}
 	if s.api, err = a.newAPI(s); err != nil {
 		return nil, err
 	}

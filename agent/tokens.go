@@ -36,6 +36,7 @@ type speaker struct {
 	config.Token
 	url   string // of its instance
 	gl    *gitlab.Client
+	way   *rest.Client // that gl runs on
 	gauge *report.Gauge
 }
 
@@ -65,6 +66,7 @@ func newTokens(c *config.Config, version string, shared *store.Store, tell audit
 			Audit: func(a rest.Attempt) { b.learn(a); s.gauge.Audit(a); tell(token.Name, a) },
 		})
 		if err == nil {
+			s.way = out
 			s.gl, err = gitlab.New(gitlab.Config{URL: s.url, Token: token.Value}, out)
 		}
 		if err != nil {

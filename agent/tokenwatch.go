@@ -104,14 +104,7 @@ func (a *Agent) renewTokens(ctx context.Context) {
 			a.keeper.kick()
 		}
 	case next != nil:
-		asking, cancel := context.WithTimeout(ctx, learnPatience)
-		_ = next.tokens.learn(asking) // it is tried again
-		cancel()
-		a.setup.Store(next)
-		select {
-		case a.reloaded <- struct{}{}:
-		default:
-		}
+		a.use(ctx, next)
 		log.Info().Msg("rotated token in use")
 	}
 }

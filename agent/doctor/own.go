@@ -79,7 +79,9 @@ func (e *exam) openStore(ctx context.Context) []delivery.Finding {
 	if !usable {
 		return found
 	}
-	s, err := store.Open(ctx, e.c.Store)
+	place := e.c.Store
+	place.AsIs = true
+	s, err := store.Open(ctx, place)
 	if err != nil {
 		return append(found, delivery.Wrong("database", delivery.Fail, err))
 	}
