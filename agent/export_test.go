@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -75,3 +76,6 @@ func (t *Tokens) NameFor(instance, project string) string {
 	}
 	return ""
 }
+
+// Handler answers the calls of an agent.
+func (a *Agent) Handler() http.Handler { return a.handler() }

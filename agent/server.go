@@ -66,9 +66,13 @@ func (a *Agent) handler() http.Handler {
 		case "/startupz":
 			a.startupz(w)
 		case "/version":
-			a.version(w)
+			if a.insider(w, r) {
+				a.version(w)
+			}
 		case "/metrics":
-			scrape.ServeHTTP(w, r)
+			if a.insider(w, r) {
+				scrape.ServeHTTP(w, r)
+			}
 		default:
 			a.current().handler(r.URL.Path).ServeHTTP(w, a.traced(r))
 		}
