@@ -23,12 +23,16 @@ func (p *program) tokenCommand() *cli.Command {
 func (p *program) tokenIssueCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "issue",
-		Usage: "make a token for the hooks of one project or group",
+		Usage: "make a token for the hooks and reports of one project or group",
 		Description: `Prints a token to be pasted into GitLab as the secret token of a webhook. The
 agent accepts it for events of that project alone, until it expires. It is signed
 with REMORA_TOKEN_KEY (or the file that REMORA_TOKEN_KEY_FILE names), which the
 agent has too; of two keys the first signs and both are accepted, so a key is
 replaced without a gap.
+
+A build system outside of GitLab reports with it too: as REMORA_AGENT_TOKEN of
+remora report, or as the bearer token of POST /api/v1/reports. It may then set a
+status on every commit of the project.
 
 A hook of a group also sends what happens in its subgroups: give its token
 --subgroups, or such events are refused, and GitLab may switch the hook off.
