@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 )
@@ -43,6 +44,30 @@ func (c *Client) MergeRequest(ctx context.Context, p Project, iid int64) (MergeR
 		out.HeadPipeline = &Pipeline{ID: h.ID, SHA: h.SHA, Ref: h.Ref, Source: string(h.Source), Status: h.Status, URL: h.WebURL}
 	}
 	return out, nil
+}
+
+// HeadSince is the head of a merge request's newest version, and when GitLab made the
+// first of the versions that have had it since; no head if there is no version. A
+// push makes one, a moment later, and so does another target branch:
+// https://docs.gitlab.com/api/merge_requests/#get-merge-request-diff-versions.
+func (c *Client) HeadSince(ctx context.Context, p Project, iid int64) (sha string, since time.Time, err error) {
+	type version struct {
+		Head    string    `json:"head_commit_sha"`
+		Created time.Time `json:"created_at"`
+	}
+	for v, err := range pages(ctx, c, list[version]{ // newest first
+		deed: "list versions of merge request", path: p.path("merge_requests", iid, "versions"),
+		decode: plain(func(v version) version { return v }),
+	}) {
+		switch {
+		case err != nil:
+			return "", time.Time{}, err
+		case sha != "" && v.Head != sha:
+			return sha, since, nil
+		}
+		sha, since = v.Head, v.Created
+	}
+	return sha, since, nil
 }
 
 // MergeRequestPipelines are the pipelines of a merge request, newest first:

@@ -3,10 +3,12 @@ package gitlab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	gl "gitlab.com/gitlab-org/api/client-go/v2"
 
@@ -17,9 +19,10 @@ import (
 type Note struct {
 	ID       int64
 	AuthorID int64
-	System   bool   // written by GitLab itself
-	Marker   string // its first line with the asked prefix, or empty
-	Type     string // empty, DiscussionNote, DiffNote, …
+	System   bool      // written by GitLab itself
+	Marker   string    // its first line with the asked prefix, or empty
+	Type     string    // empty, DiscussionNote, DiffNote, …
+	Created  time.Time // by GitLab's clock; of a note that was read by itself
 }
 
 // mostMarker bounds the marker line: bytes.
@@ -91,11 +94,22 @@ func (c *Client) DeleteNote(ctx context.Context, p Project, iid, note int64) err
 	return failed("delete note", nil, err)
 }
 
-// NoteBody is the whole Markdown of one note: https://docs.gitlab.com/api/notes/#get-single-merge-request-note.
-func (c *Client) NoteBody(ctx context.Context, p Project, iid, note int64) (string, error) {
+// ReadNote is one note as it is now, with its whole Markdown:
+// https://docs.gitlab.com/api/notes/#get-single-merge-request-note.
+func (c *Client) ReadNote(ctx context.Context, p Project, iid, note int64) (n Note, body string, err error) {
+	const deed = "read note"
 	answer, res, err := c.api.Notes.GetMergeRequestNote(string(p), iid, note, gl.WithContext(ctx))
-	got, err := result("read note", answer, res, err)
-	return got.Body, err
+	got, err := result(deed, answer, res, err)
+	switch {
+	case err != nil:
+		return Note{}, "", err
+	case got.ID != note:
+		return Note{}, "", failed(deed, res.Request, fmt.Errorf("the answer is about note %d, not %d", got.ID, note))
+	case got.CreatedAt != nil:
+		n.Created = *got.CreatedAt
+	}
+	n.ID, n.AuthorID, n.System, n.Type = got.ID, got.Author.ID, got.System, string(got.Type)
+	return n, got.Body, nil
 }
 
 // Award puts an emoji, such as "eyes", on a note. One that is there already, which

@@ -370,11 +370,24 @@ func TestANoteIsReadWhole(t *testing.T) {
 	t.Parallel()
 	s, sc, client := stage(t)
 	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Person.ID, Body: "one\ntwo"})
-	if got, err := client.NoteBody(t.Context(), app, 7, n.ID); got != "one\ntwo" || err != nil {
-		t.Errorf("got %q, %v, want the body", got, err)
+	got, body, err := client.ReadNote(t.Context(), app, 7, n.ID)
+	if body != "one\ntwo" || got.AuthorID != sc.Person.ID || got.System || got.Created.IsZero() || err != nil {
+		t.Errorf("got %+v, %q, %v, want the body, whose it is and since when", got, body, err)
 	}
-	if _, err := client.NoteBody(t.Context(), app, 7, 1); err == nil || !strings.HasPrefix(err.Error(), "read note: GET ") {
+	if _, _, err := client.ReadNote(t.Context(), app, 7, 1); err == nil || !strings.HasPrefix(err.Error(), "read note: GET ") {
 		t.Errorf("got %v, want that there is no such note", err)
+	}
+}
+
+func TestTheAnswerAboutAnotherNoteIsNone(t *testing.T) {
+	t.Parallel()
+	s, sc, client := stage(t)
+	n := s.AddNote(42, 7, gitlabtest.Note{AuthorID: sc.Person.ID, Body: "one"})
+	for _, body := range []string{`{}`, `{"id":1,"body":"one","author":{"id":5}}`} {
+		s.Fail("GET /notes/", gitlabtest.Answer{Code: 200, Body: body})
+		if got, _, err := client.ReadNote(t.Context(), app, 7, n.ID); err == nil {
+			t.Errorf("%s: got %+v, want an error", body, got)
+		}
 	}
 }
 

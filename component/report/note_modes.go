@@ -81,7 +81,7 @@ func (w *noteWriter) tidy(ctx context.Context, own []ownNote, d draft, kept int6
 
 // hide folds a note of ours: what it said is kept behind the word outdated.
 func (w *noteWriter) hide(ctx context.Context, n ownNote) error {
-	said, err := w.gl.NoteBody(ctx, w.project(), w.ev.MergeRequest.IID, n.id)
+	_, said, err := w.gl.ReadNote(ctx, w.project(), w.ev.MergeRequest.IID, n.id)
 	if err == nil {
 		err = w.update(ctx, n.id, outdated(n.marker, said))
 	}

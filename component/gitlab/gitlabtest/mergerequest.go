@@ -2,6 +2,8 @@ package gitlabtest
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +21,31 @@ func (c *call) getMergeRequest() reply {
 
 func (c *call) mergeRequestPipelines() reply {
 	return paged(c, c.project.pipelinesOf(c.mr), func(l located) any { return c.showPipeline(l.project, l.pipeline) })
+}
+
+// version is a head that a merge request has had, since the newest thing that there
+// was then.
+type version struct {
+	sha   string
+	after int64
+}
+
+// versioned makes a version of a head that is new.
+func (s *Server) versioned(m *mergeRequest) {
+	if n := len(m.versions); m.SHA != "" && (n == 0 || m.versions[n-1].sha != m.SHA) {
+		m.versions = append(m.versions, version{m.SHA, s.lastID})
+	}
+}
+
+func (c *call) mergeRequestVersions() reply {
+	all := slices.Clone(c.mr.versions)
+	slices.Reverse(all)
+	return paged(c, all, func(v version) any {
+		return fields{
+			"id": v.after, "head_commit_sha": v.sha, "merge_request_id": 1000 + c.mr.IID, "state": "collected",
+			"created_at": strings.Replace(stamp(v.after), ".000Z", ".500Z", 1),
+		}
+	})
 }
 
 func (c *call) showMR(m *mergeRequest) fields {

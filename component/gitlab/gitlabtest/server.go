@@ -175,6 +175,7 @@ func (s *Server) routes() http.Handler {
 	handle("GET /projects/{id}/repository/merge_base", "refs", (*call).mergeBase)
 	handle("GET "+mr, "include_rebase_in_progress include_diverged_commits_count render_html", (*call).getMergeRequest)
 	handle("GET "+mr+"/pipelines", paging, (*call).mergeRequestPipelines)
+	handle("GET "+mr+"/versions", paging, (*call).mergeRequestVersions)
 	handle("GET "+mr+"/notes", "order_by sort activity_filter "+paging, (*call).listNotes)
 	handle("POST "+mr+"/notes", "body internal created_at merge_request_diff_head_sha", (*call).postNote)
 	handle("GET "+mr+"/notes/{note}", "", (*call).getNote)

@@ -94,6 +94,8 @@ type mergeRequest struct {
 	emoji  []Emoji
 	quick  []QuickAction
 	source *project
+
+	versions []version // of its head, oldest first
 }
 
 // AddUser adds a user with a token of kind [Bot]; an empty token adds none.
@@ -158,7 +160,7 @@ func (s *Server) AddCommit(projectID int64, c Commit) Commit {
 		p.commits[c.SHA] = c
 		for _, name := range c.Branches {
 			p.branches[name] = c.SHA
-			p.followed(name, c.SHA)
+			s.followed(p, name, c.SHA)
 		}
 		for _, name := range c.Tags {
 			p.tags[name] = c.SHA
@@ -168,10 +170,11 @@ func (s *Server) AddCommit(projectID int64, c Commit) Commit {
 }
 
 // followed moves the merge requests of a branch that was pushed to.
-func (p *project) followed(branch, sha string) {
+func (s *Server) followed(p *project, branch, sha string) {
 	for _, m := range p.mrs {
 		if m.source == p && m.SourceBranch == branch && m.State == "opened" {
 			m.SHA = sha
+			s.versioned(m)
 		}
 	}
 }
@@ -235,6 +238,7 @@ func (s *Server) AddMergeRequest(projectID int64, m MergeRequest) MergeRequest {
 			}
 		}
 		p.mrs[m.IID] = &mergeRequest{MergeRequest: m, source: source}
+		s.versioned(p.mrs[m.IID])
 	})
 	return m
 }
@@ -242,7 +246,11 @@ func (s *Server) AddMergeRequest(projectID int64, m MergeRequest) MergeRequest {
 // ChangeMergeRequest changes a merge request, to lock or merge it or to move its
 // head.
 func (s *Server) ChangeMergeRequest(projectID, iid int64, change func(*MergeRequest)) {
-	s.in(projectID, func(p *project) { change(&p.mustMR(iid).MergeRequest) })
+	s.in(projectID, func(p *project) {
+		m := p.mustMR(iid)
+		change(&m.MergeRequest)
+		s.versioned(m)
+	})
 }
 
 // in runs change on a project. One that was never added is a mistake in a test.
