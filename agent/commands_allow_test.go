@@ -209,6 +209,27 @@ var allowFlows = map[string]func(f *fork){
 			f.Errorf("got delivery %q of the allowed commit after a push to %s", got, second)
 		}
 	},
+	"what somebody else may deliver is not held back, and is not told to be the merge request's": func(f *fork) {
+		release := f.place.block()
+		defer release()
+		f.start()
+		f.answersSoon(f.by(gitlabtest.Maintainer, "/remora allow"), "✅ **Allowed**")
+		f.until("run", func() bool { return len(f.place.got()) == 1 })
+		first := f.head
+		push := f.push("", first) // the routes take the fork's own pushes, too
+		push["ref"], push["project_id"] = "refs/heads/patch", f.id
+		push["project"] = map[string]any{"id": f.id, "path_with_namespace": "eve/app", "web_url": f.git.URL + "/eve/app"}
+		f.hook(push)
+		f.hook(f.event("reopen", ""))
+		f.until("routing", func() bool { return len(f.deliveries()) == 4 })
+		second := f.moved()
+		release()
+		f.until("end", f.idle)
+		f.same("delivered", f.place.shas(), []string{first, second})
+		if mr := f.place.got()[1].MergeRequest; mr != nil {
+			f.Errorf("the target was told that %s is of merge request %d, where nobody allowed it", second, mr.IID)
+		}
+	},
 }
 
 // answersSoon is answers while there is still something to do.

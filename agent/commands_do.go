@@ -50,6 +50,9 @@ func (r *commandRun) decide(ctx context.Context) (deed, error) {
 	if err != nil {
 		return deed{}, err
 	}
+	if why, err := r.unwritten(ctx, p); why != "" || err != nil {
+		return deed{refused: why}, err
+	}
 	if level < r.s.commands.LevelFor(c.Verb) {
 		d := deed{refused: fmt.Sprintf("the author's access level is %d, and %d is needed", level, r.s.commands.LevelFor(c.Verb))}
 		if r.a.refusals.tell(fmt.Sprint(r.row.work.Event.Instance, " ", r.order.Author), r.start) {
@@ -58,8 +61,11 @@ func (r *commandRun) decide(ctx context.Context) (deed, error) {
 		return d, nil
 	}
 	if err := r.gl.Award(ctx, p, r.row.MergeRequest, r.order.Note, ack); err != nil {
-		if passing(err) {
+		switch {
+		case passing(err):
 			return deed{}, err
+		case isMissing(err) && !strings.Contains(err.Error(), "Award Emoji"):
+			return deed{refused: errNoNote.Error()}, nil
 		}
 		r.log.Warn().Err(err).Msg("command not acknowledged") // the answer tells it all the same
 	}
@@ -137,12 +143,12 @@ func (r *commandRun) fact(mr gitlab.MergeRequest) route.Fact {
 	return f
 }
 
-// works are what the routes make of the head of a merge request, as a person wants
-// it: also if nothing has changed.
+// works are what the routes make of the head of a merge request. By their cause a
+// run knows that a person wants them, whatever has changed.
 func (r *commandRun) works(f route.Fact) ([]route.Work, string) {
 	works, reason := r.s.table.Decide(f)
 	for i := range works {
-		works[i].Event.Cause, works[i].Paths = delivery.CauseCommand, ""
+		works[i].Event.Cause = delivery.CauseCommand
 	}
 	return works, reason
 }

@@ -75,6 +75,19 @@ var commandFaults = map[string]func(s *stage){
 		s.answers(s.say("/remora sync"), "⏳ **On its way**")
 		s.until("delivery", func() bool { return len(s.place.got()) == 1 && s.idle() })
 	},
+	"commands that are not enabled any more are not obeyed": func(s *stage) {
+		s.git.Fail("GET /members/all/", slices.Repeat([]gitlabtest.Answer{{Code: 500}}, 4)...)
+		_, stop := s.start(func(o *agent.Options) { *o = agent.Patient(*o, time.Now) })
+		n := s.say("/remora sync")
+		s.until("first attempt", func() bool { return len(s.deliveries()) == 1 && strings.Contains(s.deliveries()[0], " retry ") })
+		stop()
+		s.yaml = "commands: {enabled: false}"
+		s.start()
+		s.until("end", func() bool {
+			return slices.Equal(s.deliveries(), []string{"c0ffee12 skipped commands are not enabled"})
+		})
+		s.same("answers", len(s.replies(7, n)), 0)
+	},
 	"a command that is given up is told as dead, and a person retries it": func(s *stage) {
 		s.yaml = "limits: {max_attempts: 2}"
 		s.git.Fail("GET /members/all/", slices.Repeat([]gitlabtest.Answer{{Code: 500}}, 8)...) // four calls of each attempt

@@ -113,15 +113,22 @@ var commandFlows = map[string]func(s *stage){
 		}
 		s.same("deliveries", s.deliveries(), []string{"c0ffee12 done", "c0ffee12 done", "c0ffee12 done"})
 		s.same("events", s.eventStates(), []string{"push routed", "note routed"})
+		db := s.open()
+		defer func() { _ = db.Close() }()
+		pool := ""
+		if err := db.Query(s.Context(), func(r store.Row) error { return r.Scan(&pool) }, "SELECT pool FROM work WHERE key LIKE 'command:%'"); err != nil {
+			s.Fatal(err)
+		}
+		s.same("pool", pool, "command:"+strings.TrimPrefix(s.git.URL, "http://")) // a GitLab that hangs holds up no target, and no other
 	},
 	"sync delivers whatever paths the route names": func(s *stage) {
-		s.route = `, paths: 'docs/**'`
+		s.route = `, paths: 'flows/**'`
 		s.start()
 		s.hook(s.push(s.scene.Base, s.scene.SHA))
-		s.until("rest", func() bool { return len(s.deliveries()) == 1 && s.idle() })
-		s.same("calls for a change of other paths", len(s.place.got()), 0)
+		s.until("first", func() bool { return len(s.place.got()) == 1 && s.idle() })
+		head := s.commit("README.md") // which the target need not have
 		s.untilReply(7, s.say("/remora sync site"))
-		s.until("delivery", func() bool { return len(s.place.got()) == 1 && s.idle() })
+		s.until("delivery", func() bool { return slices.Equal(s.place.shas(), []string{s.scene.SHA, head}) && s.idle() })
 	},
 	"sync delivers what the head is, not what it was when the note was written": func(s *stage) {
 		s.start()
@@ -284,6 +291,16 @@ var commandFlows = map[string]func(s *stage){
 		n := s.say("/remora help")
 		s.untilReply(7, n)
 		s.same("resolved", s.thread(n).Resolved(), true)
+	},
+	"an answer does not end what people said about the command": func(s *stage) {
+		s.git.ChangeProject(42, func(m *gitlabtest.Project) { m.ResolveThreads = true })
+		s.start()
+		n := s.write(7, s.scene.Person.ID, "/remora help")
+		body := s.git.NoteHook(42, 7, n.ID)
+		s.git.AddNote(42, 7, gitlabtest.Note{AuthorID: s.scene.Person.ID, Body: "is it slow?", Discussion: n.Discussion})
+		s.hook(body)
+		s.untilReply(7, n)
+		s.same("resolved", s.thread(n).Resolved(), false)
 	},
 	"an answer leaves its thread open elsewhere": func(s *stage) {
 		s.start()

@@ -23,6 +23,11 @@
 //     what was delivered.
 //   - The report is level-triggered work of its own: it reads the rows, reads what
 //     GitLab shows, and sends the difference. It never repeats a delivery.
+//   - A command in a note is obeyed once and answered once: what it leads to is
+//     stored together with the answer, and only then is that written, after a look at
+//     the thread. Who gave it is asked of GitLab, each time.
+//   - A fork's commit is delivered when somebody allowed that commit. When its branch
+//     has moved on, nothing of it is, for a target might look at the branch itself.
 //   - A token goes to the instance that it is configured for, chosen by our own
 //     configuration and by nothing that a body says.
 //   - What is configured is one immutable value, a setup. Reading it again makes a
