@@ -57,15 +57,10 @@ type order struct {
 	Refused string       `json:"refused,omitempty"` // why it led to nothing
 }
 
-// maxOrder bounds what is kept of the line of a command, in bytes: more than a
-// command may have.
-const maxOrder = 2000
-
 // decideNote is the decision about a note that is a command on instance.
 func decideNote(d *decision, f route.Fact, instance string) {
-	line, _, _ := strings.Cut(f.Text, "\n")
 	d.order = &order{
-		Note: f.NoteID, Discussion: f.Discussion, Line: line[:min(len(line), maxOrder)], Author: f.UserID, AuthorName: f.UserName,
+		Note: f.NoteID, Discussion: f.Discussion, Line: firstLine(f.Text), Author: f.UserID, AuthorName: f.UserName,
 		Source: f.Source, Own: d.event.ProjectID == 0,
 	}
 	mr, p := *f.MergeRequest, f.Project
@@ -93,6 +88,8 @@ type commandRun struct {
 	order *order
 	gl    *gitlab.Client
 	self  int64 // id of our user
+
+	written time.Time // when the note was, by GitLab's clock
 }
 
 // command obeys a command, or refuses it, and answers in the thread of its note,

@@ -132,6 +132,37 @@ var allowFlows = map[string]func(f *fork){
 		f.same("calls", len(f.place.got()), 0)
 		f.hook(f.event("update", ""))
 	},
+	"it came between the note and its webhook": func(f *fork) {
+		f.start()
+		n := f.write(8, f.member(gitlabtest.Maintainer), "/remora allow")
+		f.moved()
+		f.hook(f.git.NoteHook(42, 8, n.ID))
+		f.answers(n, "🚫 **Not done**: there are commits that came after the comment. Look at them, and write `/remora allow` again.")
+		f.same("calls", len(f.place.got()), 0)
+		f.hook(f.event("reopen", ""))
+		f.ignored(waits)
+	},
+	"it came back after the note": func(f *fork) {
+		f.start()
+		first := f.head
+		n := f.write(8, f.member(gitlabtest.Maintainer), "/remora allow")
+		f.moved()
+		f.git.ChangeMergeRequest(42, 8, func(m *gitlabtest.MergeRequest) { m.SHA = first })
+		f.hook(f.git.NoteHook(42, 8, n.ID))
+		f.answers(n, "🚫 **Not done**: there are commits that came after the comment.")
+		f.same("calls", len(f.place.got()), 0)
+	},
+	"since when it is there cannot be read": func(f *fork) {
+		f.git.Fail("GET /versions", gitlabtest.Answer{Code: 403, Body: `{"message":"403 Forbidden"}`})
+		f.start()
+		n := f.by(gitlabtest.Maintainer, "/remora allow")
+		f.until("end", func() bool { return len(f.deliveries()) == 1 && f.idle() })
+		if got := f.deliveries()[0]; !strings.HasPrefix(got, f.head[:8]+" failed ") || len(f.replies(8, n)) > 0 {
+			f.Errorf("got delivery %q, want that it failed without an answer", got)
+		}
+		f.hook(f.event("reopen", ""))
+		f.ignored(waits)
+	},
 	"the webhook does not tell what was there when the note was written": func(f *fork) {
 		f.start()
 		n := f.write(8, f.member(gitlabtest.Maintainer), "/remora allow")

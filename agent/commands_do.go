@@ -61,11 +61,8 @@ func (r *commandRun) decide(ctx context.Context) (deed, error) {
 		return d, nil
 	}
 	if err := r.gl.Award(ctx, p, r.row.MergeRequest, r.order.Note, ack); err != nil {
-		switch {
-		case passing(err):
+		if passing(err) {
 			return deed{}, err
-		case isMissing(err) && !strings.Contains(err.Error(), "Award Emoji"):
-			return deed{refused: errNoNote.Error()}, nil
 		}
 		r.log.Warn().Err(err).Msg("command not acknowledged") // the answer tells it all the same
 	}
@@ -85,7 +82,7 @@ func (r *commandRun) decide(ctx context.Context) (deed, error) {
 // decideOn is what a command that concerns the head of its merge request comes to.
 func (r *commandRun) decideOn(ctx context.Context, c command.Command, mr gitlab.MergeRequest) (deed, error) {
 	switch fork := mr.SourceProjectID != mr.ProjectID; {
-	case mr.State != "opened":
+	case mr.State != "opened" && c.Verb != command.Status:
 		return notDone("this merge request is "+mr.State, ""), nil
 	case mr.SHA == "":
 		return notDone("this merge request has no commit", ""), nil
@@ -203,10 +200,14 @@ func (r *commandRun) allowHead(ctx context.Context, c command.Command, mr gitlab
 		return notDone(cmp.Or(refused, reason), ""), nil
 	case len(plain) == len(works):
 		return deed{answer: command.NotNeeded("the routes take all commits of forks"), refused: "the routes take all commits of forks"}, nil
-	case r.order.Head != mr.SHA:
-		return notDone("there are commits that came after the comment", again), nil
 	case !strings.HasPrefix(mr.SHA, c.SHA):
 		return notDone("the head of this merge request is another commit than the one that is named", again), nil
+	}
+	switch moved, err := r.movedSince(ctx, mr); {
+	case err != nil:
+		return deed{}, err
+	case moved:
+		return notDone("there are commits that came after the comment", again), nil
 	}
 	return deed{
 		answer: r.s.commands.Allowed(headOf(mr), targetsOf(works)), works: works,

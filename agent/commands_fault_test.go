@@ -59,7 +59,7 @@ var commandFaults = map[string]func(s *stage){
 		}
 	},
 	"N16 an emoji that a run before has left is fine": func(s *stage) {
-		s.git.Fail("GET /merge_requests/7", slices.Repeat([]gitlabtest.Answer{{Code: 502}}, 4)...)
+		s.git.Fail("GET /merge_requests/7", append([]gitlabtest.Answer{{}}, slices.Repeat([]gitlabtest.Answer{{Code: 502}}, 4)...)...) // the note is read first
 		s.start()
 		s.answers(s.say("/remora sync"), "⏳ **On its way**")
 		s.until("rest", s.idle)

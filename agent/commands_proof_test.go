@@ -1,16 +1,12 @@
 package agent_test
 
 import (
-	"encoding/base64"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"gitlab.com/remora-ci/remora/agent/auth"
-	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
 	"gitlab.com/remora-ci/remora/component/trigger"
 )
@@ -20,14 +16,8 @@ import (
 func TestAProjectTokenAllowsNoFork(t *testing.T) {
 	t.Parallel()
 	f := newFork(newStage(t, sqlite(t)), true)
-	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
-	f.hooks = ", token_key: " + strconv.Quote(key)
-	issued, err := auth.Issue(delivery.Secret(key), auth.Grant{Path: "acme/app", Issued: time.Now(), Expires: time.Now().Add(time.Hour)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	f.issued()
 	f.start()
-	f.secret = issued.Token.Reveal()
 
 	maintainer := f.member(gitlabtest.Maintainer)
 	n := f.write(8, maintainer, "/remora allow")

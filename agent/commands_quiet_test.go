@@ -29,7 +29,6 @@ func TestNotesThatAreNoCommands(t *testing.T) {
 		"on an issue":                   {"/remora sync", attributes("noteable_type", "Issue"), "note ignored a command on an issue, and only merge requests take commands"},
 		"on a commit":                   {"/remora sync", attributes("noteable_type", "Commit"), "note ignored a command on a commit, and only merge requests take commands"},
 		"on a merge request in no body": {"/remora sync", func(_ *stage, b fields) { delete(b, "merge_request") }, "note ignored a command on something else, and only merge requests take commands"},
-		"on a closed merge request":     {"/remora sync", func(_ *stage, b fields) { b["merge_request"].(fields)["state"] = "closed" }, "note ignored merge request closed"},
 		"W24 by the bot": {"/remora sync", func(s *stage, b fields) {
 			b["user"] = fields{"id": s.scene.Bot.ID}
 			b["object_attributes"].(fields)["author_id"] = s.scene.Bot.ID
@@ -73,6 +72,17 @@ func TestCommandsMeetWhatIsThere(t *testing.T) {
 		s.git.ChangeMergeRequest(42, 7, func(m *gitlabtest.MergeRequest) { m.State = "closed" })
 		s.hook(body)
 		s.answers(n, "🚫 **Not done**: this merge request is closed.")
+		s.same("calls", len(s.place.got()), 0)
+	})
+	t.Run("a merge request that is closed is told of, and no more", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, sqlite(t))
+		s.git.ChangeMergeRequest(42, 7, func(m *gitlabtest.MergeRequest) { m.State = "closed" })
+		s.start()
+		s.answers(s.say("/remora help"), "**Commands**")
+		s.answers(s.say("/remora status"), "**Deliveries** · `feature` at `c0ffee12`")
+		s.answers(s.say("/remora sync"), "🚫 **Not done**: this merge request is closed.")
+		s.answers(s.say("/remora allow"), "🚫 **Not done**: this merge request is closed.")
 		s.same("calls", len(s.place.got()), 0)
 	})
 	t.Run("a note that was deleted meanwhile", func(t *testing.T) {

@@ -34,8 +34,6 @@ func (t *Table) idleNote(f Fact) string {
 		return "commands are not enabled"
 	case f.Noteable != "" && f.Noteable != "MergeRequest", f.MergeRequest == nil:
 		return "a command on " + noteable(f.Noteable) + ", and only merge requests take commands"
-	case f.Status != "" && f.Status != "opened":
-		return "merge request " + f.Status
 	case !projectPath(f.Project.Path):
 		return "the event names no project"
 	case f.NoteID == 0:
