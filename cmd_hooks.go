@@ -95,8 +95,8 @@ func (p *program) hooksRemove() *cli.Command {
 func yesFlag() cli.Flag { return &cli.BoolFlag{Name: "yes", Usage: "do not ask"} }
 
 // withHooks reads the configuration and opens the agent's database, which is made
-// if there is none, for one command.
-func (p *program) withHooks(c *cli.Context, do func(*store.Store, []*hooks.Keeper) error) error {
+// if there is none, for one command; wanted says that it needs hooks to be wanted.
+func (p *program) withHooks(c *cli.Context, wanted bool, do func(*store.Store, []*hooks.Keeper) error) error {
 	if err := p.format(c); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (p *program) withHooks(c *cli.Context, do func(*store.Store, []*hooks.Keepe
 	if err != nil {
 		return misuse("%w", err)
 	}
-	if !settings.Hooks.Enabled() {
+	if wanted && !settings.Hooks.Enabled() {
 		return misuse("no hooks are wanted: write a section hooks in the configuration file, and url, where GitLab reaches the agent; then give --config")
 	}
 	scrub := delivery.NewScrubber(settings.Secrets()...)
@@ -208,11 +208,13 @@ type found struct {
 	visits []hooks.Visit
 }
 
-// lookAtHooks walks over all instances, and shows what is found where show is set.
+// lookAtHooks walks over all instances, writes nothing, and shows what is found where
+// show is set.
 func (p *program) lookAtHooks(ctx context.Context, keepers []*hooks.Keeper, show bool) (all []found, changes int, err error) {
 	looked := 0
 	for _, k := range keepers {
 		f := found{keeper: k}
+		k.Dry = true
 		for v, err := range k.Walk(ctx, nil, true) {
 			if err != nil {
 				return nil, 0, err
@@ -224,9 +226,7 @@ func (p *program) lookAtHooks(ctx context.Context, keepers []*hooks.Keeper, show
 				v.Err = hooks.Explain(v.Err, v.Scope)
 				p.code = component.ExitFailed
 			}
-			if v.Err == nil && !v.Right() {
-				changes++
-			}
+			changes += changesOf(v)
 			f.visits = append(f.visits, v)
 			if !show {
 				continue
@@ -239,17 +239,29 @@ func (p *program) lookAtHooks(ctx context.Context, keepers []*hooks.Keeper, show
 		}
 		all = append(all, f)
 	}
+	if looked == 0 {
+		p.code = component.ExitFailed
+		_, _ = fmt.Fprintln(p.stderr, "remora: no place for a hook was found: make the users of the tokens Owner of a group, or, with hooks.kind project, Maintainer of a project that a route covers")
+	}
 	return all, changes, nil
+}
+
+// changesOf is how many hooks a visit found to be changed.
+func changesOf(v hooks.Visit) int {
+	n := 0
+	for _, c := range v.Changes {
+		if c.TellsSecrets() || c.Action == hooks.Delete && c.Hook.ID != 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *program) planHooks(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	return p.withHooks(c, func(_ *store.Store, keepers []*hooks.Keeper) error {
-		for _, k := range keepers {
-			k.Dry = true
-		}
+	return p.withHooks(c, true, func(_ *store.Store, keepers []*hooks.Keeper) error {
 		_, changes, err := p.lookAtHooks(c.Context, keepers, true)
 		if err == nil && !p.json {
 			_, err = fmt.Fprintln(p.stdout, p.summary(changes))
@@ -272,16 +284,9 @@ func (p *program) applyHooks(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	return p.withHooks(c, func(_ *store.Store, keepers []*hooks.Keeper) error {
+	return p.withHooks(c, true, func(_ *store.Store, keepers []*hooks.Keeper) error {
 		for _, k := range keepers {
-			if c.Bool("rotate") {
-				if err := k.Vault.Rotate(c.Context); err != nil {
-					return err
-				}
-			}
-			if _, err := k.Settling(c.Context); err != nil { // what is made now is settled when it is needed
-				return err
-			}
+			k.Rotate = c.Bool("rotate")
 		}
 		all, changes, err := p.lookAtHooks(c.Context, keepers, !p.json)
 		if err != nil {
@@ -294,7 +299,6 @@ func (p *program) applyHooks(c *cli.Context) error {
 		} else if !p.json {
 			_, _ = fmt.Fprintln(p.stdout, p.summary(0))
 		}
-		p.code = component.ExitDone // what is wrong still is told again
 		return p.changeHooks(c.Context, all, "changed; the agent keeps them from now on")
 	})
 }
@@ -347,11 +351,12 @@ func (p *program) changeHooks(ctx context.Context, all []found, ended string) er
 	return nil
 }
 
-// tellApplied says what became of a visit: as JSON all of it, else what went wrong.
+// tellApplied says what became of a visit: as JSON all of it, else what went wrong
+// and was not told with the plan.
 func (p *program) tellApplied(k *hooks.Keeper, v hooks.Visit, a hooks.Applied) error {
 	lines := hookLines(k, v, a.Err)
 	for _, line := range lines {
-		if !p.json && line.Action != "error" {
+		if !p.json && (line.Action != "error" || v.Err != nil) {
 			continue
 		}
 		if line.Hook == 0 {
@@ -366,7 +371,7 @@ func (p *program) tellApplied(k *hooks.Keeper, v hooks.Visit, a hooks.Applied) e
 
 // settle waits until every agent takes secrets that were just made.
 func (p *program) settle(ctx context.Context, f found) error {
-	if !slices.ContainsFunc(f.visits, func(v hooks.Visit) bool { return !v.Right() && v.Err == nil }) {
+	if !slices.ContainsFunc(f.visits, func(v hooks.Visit) bool { return slices.ContainsFunc(v.Changes, hooks.Change.TellsSecrets) }) {
 		return nil
 	}
 	wait, err := f.keeper.Settling(ctx)

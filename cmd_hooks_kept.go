@@ -77,15 +77,21 @@ func (p *program) testHooks(c *cli.Context) error {
 	if i := slices.IndexFunc(paths, func(a string) bool { return strings.HasPrefix(a, "-") }); i >= 0 {
 		return misuse("flag %s behind a path: write flags first", paths[i])
 	}
-	return p.withHooks(c, func(s *store.Store, keepers []*hooks.Keeper) error {
+	return p.withHooks(c, true, func(s *store.Store, keepers []*hooks.Keeper) error {
+		all, err := s.Hooks(c.Context, "")
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(h store.Hook) bool { return h.Hook == 0 })
+		for _, path := range paths {
+			if !slices.ContainsFunc(all, func(h store.Hook) bool { return h.Path == path }) {
+				return misuse("no hook is kept for %s; remora hooks list shows what there is, remora hooks apply makes them", path)
+			}
+		}
 		tested := 0
 		for _, k := range keepers {
-			rows, err := s.Hooks(c.Context, k.Instance)
-			if err != nil {
-				return err
-			}
-			for _, h := range rows {
-				if h.Hook == 0 || len(paths) > 0 && !slices.Contains(paths, h.Path) {
+			for _, h := range all {
+				if h.Instance != k.Instance || len(paths) > 0 && !slices.Contains(paths, h.Path) {
 					continue
 				}
 				tested++
@@ -95,7 +101,7 @@ func (p *program) testHooks(c *cli.Context) error {
 			}
 		}
 		if tested == 0 {
-			return misuse("no hook is kept for that; remora hooks list shows what there is, remora hooks apply makes them")
+			return misuse("no hook is kept; remora hooks apply makes them")
 		}
 		return nil
 	})
@@ -120,7 +126,7 @@ func (p *program) removeHooks(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	return p.withHooks(c, func(_ *store.Store, keepers []*hooks.Keeper) error {
+	return p.withHooks(c, false, func(_ *store.Store, keepers []*hooks.Keeper) error {
 		var all []found
 		n := 0
 		for _, k := range keepers {
@@ -128,12 +134,15 @@ func (p *program) removeHooks(c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			n += len(visits)
 			all = append(all, found{k, visits})
 			for _, v := range visits {
+				n += changesOf(v)
+				if v.Err != nil {
+					p.code = component.ExitFailed
+				}
 				for _, line := range hookLines(k, v, v.Err) {
-					if p.json {
-						break // it is told when it is done
+					if p.json || line.Hook == 0 {
+						break // it is told when it is done, or is only to be forgotten
 					}
 					if err := p.printHook(line); err != nil {
 						return err
@@ -141,15 +150,19 @@ func (p *program) removeHooks(c *cli.Context) error {
 				}
 			}
 		}
-		if n == 0 {
-			if !p.json {
-				_, _ = fmt.Fprintln(p.stdout, "remora hooks: none are kept, nothing to remove")
+		if n > 0 {
+			if err := p.mayChange(c, fmt.Sprintf("Delete %d in GitLab?", n)); err != nil {
+				return err
 			}
-			return nil
+		} else if p.code == component.ExitDone && !p.json {
+			_, _ = fmt.Fprintln(p.stdout, "remora hooks: none are kept, nothing to remove")
 		}
-		if err := p.mayChange(c, fmt.Sprintf("Delete %d in GitLab?", n)); err != nil {
+		if err := p.changeHooks(c.Context, all, "removed"); err != nil {
 			return err
 		}
-		return p.changeHooks(c.Context, all, "removed")
+		if p.code != component.ExitDone {
+			_, _ = fmt.Fprintln(p.stderr, "remora: while some are kept, a running agent makes the others again: set hooks.kind to off there, and remove again")
+		}
+		return nil
 	})
 }

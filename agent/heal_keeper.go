@@ -15,8 +15,7 @@ import (
 	"gitlab.com/remora-ci/remora/component/rest"
 )
 
-// HookKeepers are those of every instance that c keeps hooks at, for the command
-// line. They speak with the tokens that are in force, and their requests are
+// HookKeepers are those of every instance of c, for the command line. They speak with the tokens that are in force, and their requests are
 // written down for the audit; end waits for that.
 func HookKeepers(ctx context.Context, c *config.Config, st *store.Store, version string) (all []*hooks.Keeper, end func(), err error) {
 	if c, err = c.Effective(ctx, st); err != nil {
@@ -30,14 +29,12 @@ func HookKeepers(ctx context.Context, c *config.Config, st *store.Store, version
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Hooks.Enabled() {
-		for _, i := range c.Instances {
-			k, err := newHookKeeper(c, i, tokens, st, time.Now)
-			if err != nil {
-				return nil, nil, err
-			}
-			all = append(all, k)
+	for _, i := range c.Instances {
+		k, err := newHookKeeper(c, i, tokens, st, time.Now)
+		if err != nil {
+			return nil, nil, err
 		}
+		all = append(all, k)
 	}
 	return all, u.start(ctx), nil
 }

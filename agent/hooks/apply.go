@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gitlab.com/remora-ci/remora/agent/store"
@@ -27,7 +28,7 @@ func (k *Keeper) Apply(ctx context.Context, v Visit) (Applied, error) {
 		if err != nil {
 			break
 		}
-		if c.Action != Keep && c.Action != Skip {
+		if c.TellsSecrets() {
 			var wait time.Duration
 			if wait, err = k.Settling(ctx); err == nil && wait > 0 {
 				err = fmt.Errorf("secrets are told to GitLab in %s, when every agent takes them", wait.Round(time.Second))
@@ -142,13 +143,30 @@ func (k *Keeper) put(ctx context.Context, c Change) (id int64, err error) {
 	return got.ID, err
 }
 
-// remove deletes a hook. One that is gone already is as good.
-func (k *Keeper) remove(ctx context.Context, c Change, a *Applied) error {
-	err := k.client(c.Scope.Token).DeleteHook(ctx, c.Scope.gitlab(), c.Hook.ID)
-	if err != nil && !gone(err) {
-		return err
+// tokenOf is the token that keeps a hook, or, where it is not configured any more,
+// the one that is for it now.
+func (k *Keeper) tokenOf(h store.Hook) string {
+	switch {
+	case k.client(h.Token) != nil:
+		return h.Token
+	case h.Kind == Project:
+		return k.TokenFor(h.Path)
+	case h.Kind == Group:
+		return k.TokenFor(h.Path + "/any")
+	case len(k.Tokens) > 0:
+		return k.Tokens[0].Name
 	}
-	a.Done++
+	return ""
+}
+
+// remove deletes a hook, if there is one. One that is gone already is as good.
+func (k *Keeper) remove(ctx context.Context, c Change, a *Applied) error {
+	if c.Hook.ID != 0 {
+		if err := k.client(c.Scope.Token).DeleteHook(ctx, c.Scope.gitlab(), c.Hook.ID); err != nil {
+			return err
+		}
+		a.Done++
+	}
 	if a.Row.Hook == c.Hook.ID {
 		a.Row.State = ""
 	}
@@ -157,19 +175,15 @@ func (k *Keeper) remove(ctx context.Context, c Change, a *Applied) error {
 
 // trigger is the event that a hook is tested with.
 func trigger(s Scope) string {
-	if len(s.Events) == 0 || Event("push") == s.Events[0] {
-		return "push_events"
-	}
-	for _, e := range s.Events {
-		if e == "push_events" {
-			return e
-		}
+	const push = "push_events"
+	if len(s.Events) == 0 || slices.Contains(s.Events, push) {
+		return push
 	}
 	return s.Events[0]
 }
 
 // Removals are the deletion of everything that is kept of the instance, and of
-// nothing else.
+// nothing else. Of a scope without a hook there is only to be forgotten what was kept.
 func (k *Keeper) Removals(ctx context.Context) ([]Visit, error) {
 	rows, err := k.Store.Hooks(ctx, k.Instance)
 	if err != nil {
@@ -177,16 +191,24 @@ func (k *Keeper) Removals(ctx context.Context) ([]Visit, error) {
 	}
 	var list []Visit
 	for _, h := range rows {
-		s := Scope{Kind: h.Kind, ID: h.Scope, Path: h.Path, Token: h.Token}
-		v := Visit{Scope: s, Kept: h}
-		if k.client(h.Token) == nil {
-			v.Err = delivery.Permanent(&delivery.Fault{Summary: "no token", Cause: "token " + h.Token + " is not configured any more", Remedy: "name it in the configuration again, or delete the hook in GitLab"})
-		} else {
-			v.Changes = []Change{{Scope: s, Action: Delete, Hook: gitlab.Hook{ID: h.Hook, URL: h.URL}, Why: []string{"everything of ours is removed"}, Diff: []string{"- " + shown(h.URL)}}}
-		}
-		list = append(list, v)
+		list = append(list, k.removal(h, "everything of ours is removed"))
 	}
 	return list, nil
+}
+
+// removal is the deletion of what is kept.
+func (k *Keeper) removal(h store.Hook, why string) Visit {
+	s := Scope{Kind: h.Kind, ID: h.Scope, Path: h.Path, Token: k.tokenOf(h)}
+	v := Visit{Scope: s, Kept: h}
+	if h.Hook != 0 && k.client(s.Token) == nil {
+		v.Err = delivery.Permanent(&delivery.Fault{
+			Summary: "no token", Cause: "token " + h.Token + " is not configured any more, and no other one is for " + h.Path,
+			Remedy: "name it in the configuration again; when the hook is deleted it may go",
+		})
+		return v
+	}
+	v.Changes = []Change{{Scope: s, Action: Delete, Hook: gitlab.Hook{ID: h.Hook, URL: h.URL}, Why: []string{why}, Diff: []string{"- " + shown(h.URL)}}}
+	return v
 }
 
 // Test has GitLab call a kept hook, and waits for the answer.

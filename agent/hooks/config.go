@@ -70,7 +70,9 @@ func (c Config) Validate() error {
 	}
 	for i, glob := range c.OldURLs {
 		switch {
-		case strings.Trim(glob, "*/:? ") == "":
+		case !strings.Contains(glob, "://") && strings.Trim(glob, "*/:? ") != "":
+			wrong(fmt.Sprintf("old_urls[%d]", i), "%q fits no URL; begin it with https://", glob)
+		case !namesHost(glob):
 			wrong(fmt.Sprintf("old_urls[%d]", i), "%q fits the hooks of everybody; write at least the host", glob)
 		case !doublestar.ValidatePattern(glob):
 			wrong(fmt.Sprintf("old_urls[%d]", i), "%q is no glob; a [, { or \\ in it is not closed", glob)
@@ -163,6 +165,13 @@ func (c Config) CheckTokens(tokens []TokenName) error {
 // plainPath is the path of a group as it is compared: GitLab's paths have no case.
 func plainPath(path string) string {
 	return strings.ToLower(strings.Trim(strings.TrimSpace(path), "/"))
+}
+
+// namesHost says whether the host of a glob is more than wildcards.
+func namesHost(glob string) bool {
+	_, rest, _ := strings.Cut(glob, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return strings.Trim(host, "*?.: ") != ""
 }
 
 func badURL(text string) string {

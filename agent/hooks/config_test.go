@@ -47,6 +47,8 @@ func TestAConfigurationThatCannotWorkIsRefusedAtItsKey(t *testing.T) {
 		"a URL with a password":      {hooks.Config{URL: "https://me:pw@agent.example.com/"}, []string{"url: must not hold a user or password; the hooks have secrets of their own"}},
 		"a URL with a query":         {hooks.Config{URL: agentURL + "?a=b"}, []string{"url: must end with the path; take off what follows ? or #"}},
 		"an old URL that fits all":   {hooks.Config{OldURLs: []string{"**", "https://old.example.com/["}}, []string{`old_urls[0]: "**" fits the hooks of everybody; write at least the host`, `old_urls[1]: "https://old.example.com/[" is no glob; a [, { or \ in it is not closed`}},
+		"old URLs of any host":       {hooks.Config{OldURLs: []string{"http://**", "https://*/integration/**", "https://*.example.com/**"}}, []string{`old_urls[0]: "http://**" fits the hooks of everybody; write at least the host`, `old_urls[1]: "https://*/integration/**" fits the hooks of everybody; write at least the host`}},
+		"an old URL without scheme":  {hooks.Config{OldURLs: []string{"old.example.com/**"}}, []string{`old_urls[0]: "old.example.com/**" fits no URL; begin it with https://`}},
 		"an old URL that fits ours":  {hooks.Config{URL: agentURL, OldURLs: []string{"https://agent.example.com/**"}}, []string{`old_urls[0]: "https://agent.example.com/**" fits the url that is wanted`}},
 		"healing without a pause":    {hooks.Config{Heal: time.Second}, []string{"heal: want PT1M or more, or nothing for never"}},
 		"secrets replaced too often": {hooks.Config{Rotate: time.Hour}, []string{"rotate: want P2D or more: replaced secrets are taken for a day more"}},

@@ -19,6 +19,11 @@ func Explain(err error, s Scope) error {
 		return err
 	case !errors.As(err, &said):
 		return rest.Fault(err, names(s))
+	case said.Code >= http.StatusInternalServerError:
+		return &delivery.Fault{
+			Summary: fmt.Sprintf("status %d", said.Code), Cause: said.Error(), Request: request(said), Err: err,
+			Remedy: "run it again when GitLab is well; a hook that was made all the same is found, not made twice",
+		}
 	case said.Code == http.StatusForbidden:
 		return fault(said, err, "not allowed", fmt.Sprintf("GitLab does not let token %s keep the hooks of %s", s.Token, s.Path),
 			"make its user "+role(s)+", with scope api, or name another token for it")
@@ -46,8 +51,12 @@ func role(s Scope) string {
 
 func fault(said *rest.StatusError, err error, summary, cause, remedy string) error {
 	return delivery.Permanent(&delivery.Fault{
-		Summary: summary, Cause: cause, Remedy: remedy, Request: fmt.Sprintf("%s %s (%d)", said.Method, said.URL, said.Code), Err: err,
+		Summary: summary, Cause: cause, Remedy: remedy, Request: request(said), Err: err,
 	})
+}
+
+func request(said *rest.StatusError) string {
+	return fmt.Sprintf("%s %s (%d)", said.Method, said.URL, said.Code)
 }
 
 // explainTest is the error of a test: GitLab called the hook before it answered.

@@ -49,8 +49,9 @@ type Keeper struct {
 	// were not looked at since are [Due].
 	Away time.Time
 
-	// Dry says that no secrets are made: what is shown is a plan.
-	Dry bool
+	// Dry says that no secrets are made: what is shown is a plan. Rotate says that
+	// they are to be replaced. [Keeper.Settling] does what they left out.
+	Dry, Rotate bool
 
 	pair Pair
 }
@@ -86,7 +87,7 @@ var errStopped = errors.New("stopped")
 func (k *Keeper) walk(ctx context.Context, done func(store.Hook) bool, leftovers bool, yield func(Visit, error) bool) error {
 	var err error
 	if k.Dry {
-		k.pair, err = k.Vault.Peek(ctx)
+		k.pair, err = k.Vault.Peek(ctx, k.Rotate)
 	} else {
 		k.pair, err = k.Vault.Current(ctx)
 	}
@@ -122,8 +123,8 @@ type walker struct {
 	seen  map[place]bool
 	blind map[string]bool // tokens whose groups or projects could not be listed to the end
 
-	// people says that a person sees the plan: where there was a group hook, only then
-	// it is given up for hooks of the projects.
+	// people says that a person sees the plan. Only then a group hook is given up for
+	// hooks of the projects, and a group without a licence asked before a day is over.
 	people bool
 }
 
@@ -152,7 +153,7 @@ func (w *walker) visit(ctx context.Context, s Scope) error {
 	}
 	w.seen[at] = true
 	kept := w.kept[at]
-	if s.Kind == Group && kept.State == StateUnlicensed && w.Now().Sub(kept.CheckedAt) < askAgain {
+	if s.Kind == Group && kept.State == StateUnlicensed && !w.people && w.Now().Sub(kept.CheckedAt) < askAgain {
 		return w.projectsOf(ctx, s)
 	}
 	if w.done != nil && w.done(kept) {
@@ -195,8 +196,10 @@ func (w *walker) unlicensed(ctx context.Context, s Scope, kept store.Hook, actua
 	return w.projectsOf(ctx, s)
 }
 
-func (k *Keeper) want(s Scope) Want {
-	return Want{Scope: s, URL: k.Config.URL, OldURLs: k.Config.OldURLs, Pair: k.pair}
+// want is what a scope is to have. Another program may have come to answer at a path
+// beside ours, so hooks that send there go only when a person sees the plan.
+func (w *walker) want(s Scope) Want {
+	return Want{Scope: s, URL: w.Config.URL, OldURLs: w.Config.OldURLs, Paths: w.people, Pair: w.pair}
 }
 
 // client is that of a token of the instance.
@@ -212,15 +215,11 @@ func (k *Keeper) client(token string) *gitlab.Client {
 // leftovers yields what is kept and was not wanted, of tokens that could see all.
 func (w *walker) leftovers(ctx context.Context, rows []store.Hook) error {
 	for _, h := range rows {
-		if w.seen[place{h.Kind, h.Scope}] || w.blind[h.Token] || w.client(h.Token) == nil {
+		v := w.removal(h, "it is wanted no more")
+		if w.seen[place{h.Kind, h.Scope}] || w.blind[v.Scope.Token] || h.Hook == 0 {
 			continue
 		}
-		s := Scope{Kind: h.Kind, ID: h.Scope, Path: h.Path, Token: h.Token}
-		c := Change{Scope: s, Action: Delete, Hook: gitlab.Hook{ID: h.Hook, URL: h.URL}, Why: []string{"it is wanted no more"}, Diff: []string{"- " + shown(h.URL)}}
-		if h.Hook == 0 {
-			continue
-		}
-		if err := w.tell(Visit{Scope: s, Kept: h, Changes: []Change{c}}); err != nil {
+		if err := w.tell(v); err != nil {
 			return err
 		}
 	}
@@ -228,9 +227,15 @@ func (w *walker) leftovers(ctx context.Context, rows []store.Hook) error {
 }
 
 // Settling is how long is to be waited before GitLab may be told of the secrets:
-// every agent must take them first.
+// every agent must take them first. It makes them if that was not done yet.
 func (k *Keeper) Settling(ctx context.Context) (wait time.Duration, err error) {
-	if k.pair.Version == "" {
+	if k.Dry || k.pair.Version == "" {
+		if k.Rotate {
+			if err := k.Vault.Rotate(ctx); err != nil {
+				return 0, err
+			}
+		}
+		k.Dry, k.Rotate = false, false
 		if k.pair, err = k.Vault.Current(ctx); err != nil {
 			return 0, err
 		}

@@ -155,10 +155,13 @@ func TestWithoutGroupHooksTheProjectsHaveThem(t *testing.T) {
 			if asked := h.git.Requests(fmt.Sprintf("GET /groups/%d/hooks", g.ID)); len(asked) != 0 {
 				t.Errorf("the group was asked %d times", len(asked))
 			}
-			h.clock.add(25 * time.Hour)
+			h.same("a person asks anew", h.walk(true), []string{"group acme: skip"})
 			h.git.SetEdition(gitlabtest.Premium)
 			h.git.ChangeGroup(g.ID, func(g *gitlabtest.Group) { g.Plan = "premium" })
-			h.same("after a day, with a licence", h.apply(), []string{"group acme: create", "project acme/app: delete", "project acme/sub/deep/app: delete"})
+			h.same("the healer, with a licence", h.walk(false), nil)
+			h.clock.add(25 * time.Hour)
+			h.same("the healer after a day", h.walk(false), []string{"group acme: create"})
+			h.same("a person", h.apply(), []string{"group acme: create", "project acme/app: delete", "project acme/sub/deep/app: delete"})
 			h.same("then", h.walk(true), nil)
 			if n := len(h.git.Hooks(in(app))); n != 0 {
 				t.Errorf("the project still has %d hooks", n)

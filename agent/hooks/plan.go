@@ -26,6 +26,11 @@ const (
 	Skip   Action = "skip" // nothing: it cannot be done; Why says it
 )
 
+// TellsSecrets says whether a change gives GitLab the secrets of the hook.
+func (c Change) TellsSecrets() bool {
+	return c.Action == Create || c.Action == Update || c.Action == Enable
+}
+
 // Scope is where a hook is wanted.
 type Scope struct {
 	Kind   string // Group, Project or System
@@ -52,6 +57,7 @@ type Want struct {
 	Scope
 	URL     string
 	OldURLs []string // globs
+	Paths   bool     // hooks at other paths of the same agent go, too: see earlier
 	Pair    Pair
 }
 
@@ -185,6 +191,9 @@ func isOld(address string, want Want) bool {
 		if doublestar.MatchUnvalidated(glob, address) {
 			return true
 		}
+	}
+	if !want.Paths {
+		return false
 	}
 	old, err := url.Parse(address)
 	wanted, wrong := url.Parse(want.URL)

@@ -82,7 +82,7 @@ func TestAPlanSaysWhatHasDriftedAndNothingElse(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := hooks.Want{URL: agentURL, OldURLs: []string{"https://old.example.com/**"}, Pair: tt.pair,
+			want := hooks.Want{URL: agentURL, OldURLs: []string{"https://old.example.com/**"}, Paths: true, Pair: tt.pair,
 				Scope: hooks.Scope{Kind: hooks.Group, ID: 1, Path: "acme", Events: []string{"push_events", "tag_push_events"}}}
 			if tt.url != "" {
 				want.URL = tt.url
@@ -91,5 +91,16 @@ func TestAPlanSaysWhatHasDriftedAndNothingElse(t *testing.T) {
 				t.Errorf("got (-want +got) %s", diff)
 			}
 		})
+	}
+}
+
+func TestTheHealerLeavesOtherPathsOfTheHostAlone(t *testing.T) {
+	t.Parallel()
+	want := hooks.Want{URL: agentURL, OldURLs: []string{"https://old.example.com/**"}, Pair: hooks.Pair{Token: "t", Signing: "whsec_s", Version: "v1"},
+		Scope: hooks.Scope{Kind: hooks.Group, ID: 1, Path: "acme", Events: []string{"push_events", "tag_push_events"}}}
+	actual := []gitlab.Hook{right(), at(9, "https://agent.example.com/api/webhooks/gitlab"), at(10, "https://old.example.com/integration/webhook")}
+	got := told(hooks.Plan(want, actual, store.Hook{Hook: 7, Secret: "v1"}))
+	if diff := cmp.Diff([]string{"keep 7", "delete 10: it sends to an earlier installation | - https://old.example.com/integration/webhook"}, got); diff != "" {
+		t.Errorf("got (-want +got) %s", diff)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // scopes visits every scope where a hook is wanted.
 func (w *walker) scopes(ctx context.Context) error {
 	switch {
-	case len(w.Tokens) == 0:
+	case len(w.Tokens) == 0, w.Config.Kind == Off:
 		return nil
 	case w.Config.kind() == System:
 		return w.visit(ctx, Scope{Kind: System, Path: w.Instance, Token: w.Tokens[0].Name, Events: flags(System, w.Config.Events)})

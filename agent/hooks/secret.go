@@ -103,12 +103,18 @@ func (v Vault) Current(ctx context.Context) (Pair, error) {
 	})
 }
 
-// Peek is [Vault.Current] for a plan: where that would make a pair, this returns
-// one that no hook has.
-func (v Vault) Peek(ctx context.Context) (Pair, error) {
-	return v.current(ctx, func() (Pair, error) {
-		return Pair{Token: "to be made", Signing: "to be made", Version: "to be made", Own: true}, nil
-	})
+// Peek is [Vault.Current] for a plan: where that would make a pair, and where the
+// pair is about to be replaced, this returns one that no hook has.
+func (v Vault) Peek(ctx context.Context, replace bool) (Pair, error) {
+	none := Pair{Token: "to be made", Signing: "to be made", Version: "to be made", Own: true}
+	p, err := v.current(ctx, func() (Pair, error) { return none, nil })
+	switch {
+	case err != nil || !replace:
+		return p, err
+	case !p.Own:
+		return Pair{}, notReplaced()
+	}
+	return none, nil
 }
 
 func (v Vault) current(ctx context.Context, absent func() (Pair, error)) (Pair, error) {
@@ -206,10 +212,7 @@ func random() []byte {
 // every hook has the new one. A rotation that is not ended yet is left alone.
 func (v Vault) Rotate(ctx context.Context) error {
 	if v.configured().Version != "" {
-		return delivery.Permanent(&delivery.Fault{
-			Summary: "secrets not replaced", Cause: "the hooks have the secret that is configured",
-			Remedy: "put the new one in front of the old one in REMORA_WEBHOOK_SECRET, a space between them, and run: remora hooks apply",
-		})
+		return notReplaced()
 	}
 	now, err := v.Current(ctx)
 	if err != nil {
@@ -228,6 +231,13 @@ func (v Vault) Rotate(ctx context.Context) error {
 		return fmt.Errorf("rotate secrets of hooks: %w", err)
 	}
 	return nil
+}
+
+func notReplaced() error {
+	return delivery.Permanent(&delivery.Fault{
+		Summary: "secrets not replaced", Cause: "the hooks have the secret that is configured",
+		Remedy: "put the new one in front of the old one in REMORA_WEBHOOK_SECRET, a space between them, and run: remora hooks apply",
+	})
 }
 
 // lacking says whether a hook has another pair than that.
