@@ -68,7 +68,7 @@ func (r *commandRun) decide(ctx context.Context) (deed, error) {
 	}
 	switch {
 	case c.Err != nil:
-		return deed{answer: r.s.commands.Usage(c.Err), refused: c.Err.Error()}, nil
+		return deed{answer: r.s.commands.Usage(c.Err), refused: c.Err.Error()}, nil //nolint:nilerr // its author is told
 	case c.Verb == command.Help:
 		return deed{answer: r.s.commands.Help()}, nil
 	}
