@@ -334,6 +334,24 @@ func TestNothingAnswers(t *testing.T) {
 	}
 }
 
+// Who has set nothing but variables is told of variables.
+func TestRemediesNameWhatWasSet(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string][]string{
+		"":            {"set REMORA_GITLAB_TOKEN to it", "the address in REMORA_GITLAB_URL can be reached from here"},
+		"remora.yaml": {"set the token bot to it", "the address in the url of GitLab here can be reached from here"},
+	} {
+		c := newClinic(t)
+		c.change = func(made *config.Config) { made.File = file }
+		c.git.Revoke(c.scene.Token)
+		got := lines(c.examine())
+		c.url = nobody
+		if got += lines(c.examine()); !strings.Contains(got, want[0]) || !strings.Contains(got, want[1]) {
+			t.Errorf("file %q: got\n%s\nwant %q", file, got, want)
+		}
+	}
+}
+
 func TestTheWorstComesFirst(t *testing.T) {
 	t.Parallel()
 	in := []delivery.Finding{{Subject: "a", Level: delivery.Pass}, {Subject: "b", Level: delivery.Warn}, {Subject: "c", Level: delivery.Fail}, {Subject: "d", Level: delivery.Warn}}

@@ -28,7 +28,7 @@ const (
 func (e *exam) gitlabChecks() []check {
 	var checks []check
 	for _, i := range e.c.Instances {
-		p := &patient{exam: e, instance: i, names: rest.Names{URL: "the url of GitLab " + i.Name, Token: "the token"}}
+		p := &patient{exam: e, instance: i, names: e.names(i.Name, "")}
 		checks = append(checks, check{"GitLab " + i.URL, p.reachable})
 	}
 	for _, t := range e.c.Tokens {
@@ -36,10 +36,19 @@ func (e *exam) gitlabChecks() []check {
 		if i < 0 {
 			continue // the configuration would not have been taken
 		}
-		p := &patient{exam: e, instance: e.c.Instances[i], token: t, names: rest.Names{URL: "the url of GitLab " + t.Instance, Token: "the token " + t.Name}}
+		p := &patient{exam: e, instance: e.c.Instances[i], token: t, names: e.names(t.Instance, t.Name)}
 		checks = append(checks, check{p.subject(), p.examine})
 	}
 	return checks
+}
+
+// names are the settings of an instance and of a token of it, as whoever wrote the
+// configuration knows them: without a file they are variables.
+func (e *exam) names(instance, token string) rest.Names {
+	if e.c.File == "" {
+		return rest.Names{URL: "REMORA_GITLAB_URL", Token: "REMORA_GITLAB_TOKEN"}
+	}
+	return rest.Names{URL: "the url of GitLab " + instance, Token: strings.TrimSpace("the token " + token)}
 }
 
 // patient is an instance, or a token of one.

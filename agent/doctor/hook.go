@@ -95,7 +95,7 @@ func (e *exam) call(ctx context.Context, h store.Hook) delivery.Finding {
 	case errors.As(err, &status) && status.Code == http.StatusUnprocessableEntity:
 		return fail(subject, "GitLab called it, and that failed: "+status.Body, "see that GitLab's machine reaches "+h.URL+", and that the hook has the agent's secret: remora hooks apply")
 	}
-	return delivery.Wrong(subject, delivery.Fail, rest.Fault(err, rest.Names{URL: "the url of GitLab " + h.Instance, Token: "the token " + h.Token}))
+	return delivery.Wrong(subject, delivery.Fail, rest.Fault(err, e.names(h.Instance, h.Token)))
 }
 
 // testEvent is an event of a hook that any project has an example of.

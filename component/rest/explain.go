@@ -61,7 +61,7 @@ func statusFault(s *StatusError, err error, names Names) error {
 
 func connFault(c *ConnError, err error, names Names) error {
 	f := &delivery.Fault{Summary: "no connection", Cause: c.Error(), Request: c.Method + " " + c.URL + " (no answer)", Err: err,
-		Remedy: "check that the address in " + names.URL + " can be reached from this runner; a proxy is set with HTTPS_PROXY"}
+		Remedy: "check that the address in " + names.URL + " can be reached from here; a proxy is set with HTTPS_PROXY"}
 	var redirect *RedirectError
 	var large *TooLargeError
 	var proxy *ProxyError

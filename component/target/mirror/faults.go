@@ -196,7 +196,7 @@ func (t *Target) statusFault(s *rest.StatusError, err error) error {
 
 func (t *Target) sshFault(e *sshError, request string) error {
 	f := &delivery.Fault{Summary: "no connection", Cause: e.Error(), Request: request, Err: e,
-		Remedy: "check that the host and port in REMORA_MIRROR_URL can be reached from this runner; SSH uses no proxy"}
+		Remedy: "check that the host and port in REMORA_MIRROR_URL can be reached from here; SSH uses no proxy"}
 	var key *hostKeyError
 	var dns *net.DNSError
 	var timeout net.Error
