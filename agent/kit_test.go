@@ -205,8 +205,14 @@ func (s *stage) start(options ...func(*agent.Options)) (a *agent.Agent, stop fun
 	for _, change := range options {
 		change(&o)
 	}
+	return s.launch(s.parse(), o)
+}
+
+// launch runs an agent of a configuration until stop is called or the test ends.
+func (s *stage) launch(c *config.Config, o agent.Options) (a *agent.Agent, stop func()) {
+	s.Helper()
 	ctx, cancel := context.WithCancel(zerolog.New(s.logs).WithContext(context.Background()))
-	a, err := agent.New(ctx, s.parse(), o)
+	a, err := agent.New(ctx, c, o)
 	if err != nil {
 		cancel()
 		s.Fatal(err)

@@ -44,7 +44,7 @@ type tokenKeeper struct {
 
 func newTokenKeeper(r prometheus.Registerer) *tokenKeeper {
 	k := &tokenKeeper{stale: make(chan struct{}, 1), told: map[string]string{}, expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "remora", Name: "token_expiry_timestamp_seconds", Help: "When a token of GitLab expires, by its name; missing where it never does.",
+		Namespace: "remora", Name: "token_expiry_timestamp_seconds", Help: "When a token of GitLab expires, by its name; of one that is refused, when that was last seen; missing where it never does.",
 	}, []string{"token"})}
 	r.MustRegister(k.expiry)
 	return k
@@ -56,6 +56,11 @@ func (k *tokenKeeper) kick() {
 	case k.stale <- struct{}{}:
 	default:
 	}
+}
+
+// ended shows that a token is good no more, for whoever watches when it will be.
+func (k *tokenKeeper) ended(token string, now time.Time) {
+	k.expiry.WithLabelValues(token).Set(float64(now.Unix()))
 }
 
 // once says whether word is news about a token; what is said each day anew has the
@@ -166,6 +171,7 @@ func (a *Agent) lookAtToken(ctx context.Context, s *setup, who *speaker, state s
 	today := now.UTC().Format(time.DateOnly)
 	log := zerolog.Ctx(ctx).With().Str("token", who.Name).Logger()
 	if state.State == store.TokenLost {
+		a.keeper.ended(who.Name, now)
 		if a.keeper.once(who.Name, today) {
 			log.Error().Str("reason", state.Error).Str("remedy", lostRemedy).Msg("token lost")
 		}
@@ -184,6 +190,7 @@ func (a *Agent) lookAtToken(ctx context.Context, s *setup, who *speaker, state s
 		}
 		return
 	case errors.As(err, &status) && status.Code == 401:
+		a.keeper.ended(who.Name, now)
 		if a.keeper.once(who.Name, today) {
 			log.Error().Str("reason", s.scrub.Text(err.Error())).Str("remedy", "make a new token in GitLab and configure it").Msg("token refused")
 		}

@@ -64,32 +64,12 @@ func (s *rotationStage) run() (a *agent.Agent, stop func()) {
 	if s.change != nil {
 		s.change(c)
 	}
-	o := agent.Patient(agent.Hastened(agent.Options{Version: "1.0.0"}, 2*time.Second), s.clock.now)
-	ctx, cancel := context.WithCancel(zerolog.New(s.logs).WithContext(context.Background()))
-	a, err := agent.New(ctx, c, o)
-	if err != nil {
-		cancel()
-		s.Fatal(err)
-	}
-	s.url = "http://" + a.Addr().String()
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			s.Errorf("agent ended with %v", err)
-		}
-	})
 	s.Cleanup(func() {
-		stop()
-		if s.Failed() {
-			s.Logf("log:\n%s", s.logs)
-		}
 		if strings.Contains(s.logs.String(), "glpat-") {
 			s.Errorf("a token is in the log:\n%s", s.logs)
 		}
 	})
-	return a, stop
+	return s.launch(c, agent.Patient(agent.Hastened(agent.Options{Version: "1.0.0"}, 2*time.Second), s.clock.now))
 }
 
 // state is what is stored of the token.

@@ -109,6 +109,43 @@ func TestTheEndOfATokenIsToldOnceADay(t *testing.T) {
 	}
 }
 
+// A token that GitLab refuses is loud in the log once a day, and ends in the metric
+// that people watch, whatever was said of it before.
+func TestATokenThatIsRefusedIsToldOnceADay(t *testing.T) {
+	t.Parallel()
+	s := newRotationStage(t, sqlite(t), gitlabtest.Facts{CreatedAt: midnight(-10), ExpiresAt: midnight(200)})
+	s.change = func(c *config.Config) { c.Tokens[0].Rotate = false }
+	a, _ := s.run()
+	ends := func() time.Time {
+		found, err := a.Registry().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if f.GetName() == "remora_token_expiry_timestamp_seconds" {
+				return time.Unix(int64(f.GetMetric()[0].GetGauge().GetValue()), 0)
+			}
+		}
+		return time.Time{}
+	}
+	s.until("metric", func() bool { return ends().Equal(midnight(200)) })
+	s.git.Revoke(s.scene.Token)
+	said := func() int { return strings.Count(s.logs.String(), "token refused") }
+	s.look(a)
+	s.look(a)
+	if said() != 1 || ends().After(s.clock.now()) {
+		t.Errorf("told %d times, and that it ends at %s; want once, and no more time", said(), ends())
+	}
+	s.clock.leap(24 * time.Hour)
+	s.look(a)
+	if said() != 2 {
+		t.Errorf("told %d times on two days, want twice", said())
+	}
+	if !strings.Contains(s.logs.String(), `"remedy":"make a new token in GitLab and configure it"`) {
+		t.Error("the log does not say what helps")
+	}
+}
+
 // The answer is lost, in every way: with the token rotated, or not.
 func TestALostAnswerIsNeverFollowedByABlindAttempt(t *testing.T) {
 	t.Parallel()
