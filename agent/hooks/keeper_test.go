@@ -59,6 +59,12 @@ var drifts = map[string]struct {
 	"it does not check the certificate": {func(h *house, _ gitlabtest.Group, id int64) {
 		h.git.ChangeHook(id, func(k *gitlabtest.Hook) { k.VerifyTLS = false })
 	}, "update"},
+	"it leaves out branches": {func(h *house, _ gitlabtest.Group, id int64) {
+		h.git.ChangeHook(id, func(k *gitlabtest.Hook) { k.BranchFilter = "main" })
+	}, "update"},
+	"it sends another payload": {func(h *house, _ gitlabtest.Group, id int64) {
+		h.git.ChangeHook(id, func(k *gitlabtest.Hook) { k.Template = `{"ref":"{{ref}}"}` })
+	}, "update"},
 	"it lost its secrets": {func(h *house, _ gitlabtest.Group, id int64) {
 		h.git.ChangeHook(id, func(k *gitlabtest.Hook) { k.Token, k.SigningToken = "", "" })
 	}, "update"},
@@ -102,7 +108,7 @@ func TestDriftOfEveryKindIsPutRight(t *testing.T) {
 				t.Fatalf("got %d hooks, the one of others at %d", len(list), at)
 			}
 			ours := list[1-at]
-			if ours.URL != h.config.URL || ours.Token != secret || ours.SigningToken != signing || !ours.VerifyTLS || ours.Failures != 0 || !slices.Equal(ours.Events, h.config.Events) {
+			if ours.URL != h.config.URL || ours.Token != secret || ours.SigningToken != signing || !ours.VerifyTLS || ours.BranchFilter+ours.Template != "" || ours.Failures != 0 || !slices.Equal(ours.Events, h.config.Events) {
 				t.Errorf("ours is %+v", ours)
 			}
 			if ours.ID != id && tt.want != "create" {

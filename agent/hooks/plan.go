@@ -142,6 +142,12 @@ func compare(want Want, h gitlab.Hook, kept store.Hook) Change {
 	if len(diff) > 0 {
 		add("it has events that nobody needs", diff...)
 	}
+	if h.Branches != "" {
+		add("it leaves out branches", "- push_events_branch_filter "+h.Branches)
+	}
+	if h.Template {
+		add("it sends a payload of its own", "- custom_webhook_template")
+	}
 	if !h.VerifyTLS {
 		add("it does not check the certificate", "+ enable_ssl_verification")
 	}

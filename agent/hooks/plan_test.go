@@ -62,6 +62,8 @@ func TestAPlanSaysWhatHasDriftedAndNothingElse(t *testing.T) {
 		"events are missing":                   {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Events = h.Events[:1] })}, kept, pair, "", []string{"update 7: events are missing | + tag_push_events"}},
 		"an event that this GitLab lacks":      {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Events, h.Unknown = h.Events[:1], h.Events[1:] })}, kept, pair, "", []string{"keep 7"}},
 		"events are too many":                  {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Events = append(h.Events, "job_events") })}, kept, pair, "", []string{"update 7: it has events that nobody needs | - job_events"}},
+		"branches are left out":                {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Branches = "main" })}, kept, pair, "", []string{"update 7: it leaves out branches | - push_events_branch_filter main"}},
+		"a payload of somebody's":              {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.Template = true })}, kept, pair, "", []string{"update 7: it sends a payload of its own | - custom_webhook_template"}},
 		"the certificate is not checked":       {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.VerifyTLS = false })}, kept, pair, "", []string{"update 7: it does not check the certificate | + enable_ssl_verification"}},
 		"it is disabled":                       {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.AlertStatus = "disabled" })}, kept, pair, "", []string{"enable 7: GitLab has disabled it | - disabled"}},
 		"it is disabled for a while":           {[]gitlab.Hook{right(func(h *gitlab.Hook) { h.AlertStatus = "temporarily_disabled" })}, kept, pair, "", []string{"enable 7: GitLab has disabled it | - temporarily_disabled"}},

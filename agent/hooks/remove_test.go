@@ -61,7 +61,9 @@ func TestAHookOfATokenThatIsNotConfiguredAnyMoreIsTold(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	other := h.token("other", "beta/**")
-	h.tokenFor = func(path string) string { return map[bool]string{true: "other", false: "bot"}[strings.HasPrefix(path, "beta/")] }
+	h.tokenFor = func(path string) string {
+		return map[bool]string{true: "other", false: "bot"}[strings.HasPrefix(path, "beta/")]
+	}
 	h.group("acme")
 	beta := h.git.AddGroup(gitlabtest.Group{Path: "beta"})
 	h.git.AddGroupMember(beta.ID, other.ID, gitlabtest.Owner)

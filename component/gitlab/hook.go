@@ -23,12 +23,15 @@ type Hook struct {
 	Events         []string // names of the flags that are on: push_events, merge_requests_events, … in order
 	Unknown        []string // names of the flags that this GitLab does not show, for it is too old or of another edition: they cannot be had
 	VerifyTLS      bool     // enable_ssl_verification
+	Branches       string   // push_events_branch_filter: pushes to others are not sent; empty: all are
+	Template       bool     // custom_webhook_template: what is sent is no event of GitLab's
 	AlertStatus    string   // executable, temporarily_disabled, disabled; always executable for a system hook, and where GitLab disables none
 	TokenPresent   *bool    // nil where GitLab is too old to say it (before 19.0)
 	SigningPresent *bool    // nil where GitLab is too old to say it (before 19.0)
 }
 
-// HookSpec is a webhook as it is wanted. GitLab never shows its two secrets.
+// HookSpec is a webhook as it is wanted, for all branches and with GitLab's own
+// payload. GitLab never shows its two secrets.
 type HookSpec struct {
 	URL          string
 	Name         string          // GitLab before 17.1 drops it, and Description

@@ -140,6 +140,7 @@ func (s HookSpec) params(scope HookScope) map[string]any {
 	p := map[string]any{
 		"url": s.URL, "name": s.Name, "description": s.Description, "enable_ssl_verification": s.VerifyTLS,
 		"token": s.Token.Reveal(), "signing_token": s.SigningToken.Reveal(),
+		"push_events_branch_filter": "", "custom_webhook_template": "",
 	}
 	for _, event := range HookEvents(scope) {
 		p[event] = slices.Contains(s.Events, event)
@@ -154,6 +155,8 @@ type wireHook struct {
 	URL            string `json:"url"`
 	Name           string `json:"name"`
 	VerifyTLS      bool   `json:"enable_ssl_verification"`
+	Branches       string `json:"push_events_branch_filter"`
+	Template       string `json:"custom_webhook_template"`
 	AlertStatus    string `json:"alert_status"`
 	TokenPresent   *bool  `json:"token_present"`
 	SigningPresent *bool  `json:"signing_token_present"`
@@ -173,6 +176,7 @@ func (w *wireHook) UnmarshalJSON(text []byte) error {
 func (w wireHook) hook(scope HookScope) Hook {
 	h := Hook{
 		ID: w.ID, URL: w.URL, Name: w.Name, VerifyTLS: w.VerifyTLS, AlertStatus: w.AlertStatus,
+		Branches: w.Branches, Template: w.Template != "",
 		TokenPresent: w.TokenPresent, SigningPresent: w.SigningPresent,
 	}
 	for _, event := range slices.Sorted(slices.Values(HookEvents(scope))) {

@@ -24,6 +24,8 @@ type Hook struct {
 	SigningToken      string // never shown
 	Events            []string
 	VerifyTLS         bool
+	BranchFilter      string // pushes to which branches are sent; shown and set, and not acted on here
+	Template          string // of the payload; shown and set, and not acted on here
 
 	Failures      int       // in a row
 	DisabledUntil time.Time // zero: not disabled for a while

@@ -11,7 +11,7 @@ import (
 func (s *Server) hookRoutes(handle func(pattern, known string, serve func(*call) reply)) {
 	for base, of := range map[string]HookOf{"/projects/{id}/hooks": {Project: 1}, "/groups/{group}/hooks": {Group: 1}, "/hooks": {}} {
 		_, flags := s.flagsOf(of)
-		known := "url name description token signing_token enable_ssl_verification " + strings.Join(flags, " ")
+		known := "url name description token signing_token enable_ssl_verification push_events_branch_filter custom_webhook_template " + strings.Join(flags, " ")
 		handle("GET "+base, paging, (*call).listHooks)
 		handle("POST "+base, known, (*call).postHook)
 		handle("GET "+base+"/{hook}", "", (*call).getHook)
@@ -76,7 +76,10 @@ func (c *call) hook() (*Hook, *reply) {
 func (c *call) showHook(h Hook) any {
 	shown := fields{
 		"id": h.ID, "url": h.URL, "created_at": stamp(h.ID), "enable_ssl_verification": h.VerifyTLS, "repository_update_events": false,
-		"alert_status": c.alertStatus(&h), "disabled_until": nil, "url_variables": []any{}, "push_events_branch_filter": nil,
+		"alert_status": c.alertStatus(&h), "disabled_until": nil, "url_variables": []any{}, "push_events_branch_filter": h.BranchFilter,
+	}
+	if h.Of != (HookOf{}) && c.since(16, 10) {
+		shown["custom_webhook_template"] = h.Template
 	}
 	if !h.DisabledUntil.IsZero() {
 		shown["disabled_until"] = h.DisabledUntil.UTC()
@@ -161,6 +164,8 @@ func (c *call) setHook(h *Hook) *reply {
 	set("name", &h.Name, c.since(17, 1))
 	set("description", &h.Description, c.since(17, 1))
 	set("token", &h.Token, true)
+	set("push_events_branch_filter", &h.BranchFilter, true)
+	set("custom_webhook_template", &h.Template, h.Of != HookOf{} && c.since(16, 10))
 	set("signing_token", &h.SigningToken, c.since(19, 0))
 	if _, fine := hookKey(h.SigningToken); !fine && h.SigningToken != "" {
 		return refuse(message(422, fields{"signing_token": []string{"must be in the format whsec_<base64> and encode a 32-byte key"}}))
