@@ -61,29 +61,6 @@ func storedCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func TestParseSince(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 20, 14, 3, 0, 0, time.UTC)
-	for text, want := range map[string]time.Time{
-		"":                     {},
-		"2h":                   now.Add(-2 * time.Hour),
-		"1h30m":                now.Add(-90 * time.Minute),
-		"7d":                   now.AddDate(0, 0, -7),
-		"2026-11-20T10:00:00Z": time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC),
-		"2026-11-19":           time.Date(2026, 11, 19, 0, 0, 0, 0, time.Local),
-	} {
-		got, err := parseSince(text, now)
-		if err != nil || !got.Equal(want) {
-			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"yesterday", "-2h", "2", "99999999d", "d"} {
-		if got, err := parseSince(text, now); err == nil {
-			t.Errorf("%q: got %s, want an error", text, got)
-		}
-	}
-}
-
 func TestInertTextCannotSteerATerminal(t *testing.T) {
 	t.Parallel()
 	if got, want := inert("a\x1b[31mb\nc\u202ed\xff"), "a[31mb cd\uFFFD"; got != want {

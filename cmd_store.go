@@ -170,36 +170,15 @@ func (p *program) chosen(c *cli.Context, tableLimit int, states ...string) (choi
 		}
 		got.limit = n
 	}
-	since, err := parseSince(c.String("since"), time.Now())
+	since, err := store.ParseSince(c.String("since"), time.Now())
 	if err != nil {
-		errs = append(errs, fmt.Errorf("--since: %w", err))
+		errs = append(errs, fmt.Errorf("--since: %w, not %q", err, c.String("since")))
 	}
 	got.since = since
 	if err := errors.Join(errs...); err != nil {
 		return got, misuse("%w", err)
 	}
 	return got, nil
-}
-
-// parseSince reads a duration before now, in Go's form or in days, or a time.
-func parseSince(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return now.AddDate(0, 0, -int(n)), nil
-		}
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("want a duration such as 90m, 2h or 7d, or a time such as 2026-11-20T14:00:00Z, not %q", text)
 }
 
 // ids are the numbers behind a command. Flags may stand behind them, too: that is

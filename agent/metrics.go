@@ -128,7 +128,7 @@ func (m *metrics) gitlab(token string, a rest.Attempt) {
 var words = map[string]bool{
 	"projects": true, "repository": true, "commits": true, "statuses": true, "branches": true, "tags": true, "merge_requests": true,
 	"notes": true, "discussions": true, "members": true, "pipelines": true, "compare": true, "merge_base": true, "award_emoji": true, "user": true,
-	"groups": true, "hooks": true, "events": true, "test": true, "resend": true,
+	"groups": true, "hooks": true, "events": true, "test": true, "resend": true, "versions": true,
 }
 
 // routeOf is the path of a request with a colon for what differs from one to the

@@ -182,7 +182,7 @@ func (s *server) replayEvents(ctx context.Context, in *replayEventsInput) (*repl
 		})
 	}
 	f := in.filter()
-	since, err := parseSince(in.Since, s.o.Now().UTC())
+	since, err := store.ParseSince(in.Since, s.o.Now().UTC())
 	if err := invalid(map[string]error{"query.since": err}); err != nil {
 		return nil, fail(ctx, err)
 	}

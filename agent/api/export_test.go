@@ -2,11 +2,8 @@ package api
 
 import "time"
 
-// The parsers of queries, for fuzzing.
-var (
-	ParseSince  = parseSince
-	ParseCursor = parseCursor
-)
+// ParseCursor is the parser of a query, for fuzzing.
+var ParseCursor = parseCursor
 
 // Pace has streams and bodies take other times than they usually do.
 func (o Options) Pace(heartbeat, recheck, writeTime, bodyTime time.Duration) Options {

@@ -5,35 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
+
+	"gitlab.com/remora-ci/remora/agent/store"
 )
-
-// parseSince reads a duration before now, in Go's form or in days, or a time; a day
-// is one of UTC. Empty text is the zero time.
-func parseSince(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return now.AddDate(0, 0, -int(n)), nil
-		}
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil && storable(t) {
-			return t, nil
-		}
-	}
-	return time.Time{}, errors.New("want a duration such as 90m, 2h or 7d, or a time such as 2026-11-20T14:00:00Z")
-}
-
-// storable says whether a time can be compared with those of the store, which are
-// microseconds since 1970.
-func storable(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 10000 }
 
 // parseCursor reads where the last page ended: the id of its last row. Empty text
 // is the first page.
@@ -56,7 +31,7 @@ type Page struct {
 }
 
 func (p Page) read(now time.Time) (since time.Time, before int64, err error) {
-	since, sinceErr := parseSince(p.Since, now)
+	since, sinceErr := store.ParseSince(p.Since, now.UTC())
 	before, cursorErr := parseCursor(p.Cursor)
 	return since, before, invalid(map[string]error{"query.since": sinceErr, "query.cursor": cursorErr})
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gitlab.com/remora-ci/remora/agent/command"
 	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/delivery"
 	"gitlab.com/remora-ci/remora/component/gitlab"
@@ -19,13 +20,10 @@ import (
 
 // Roles, by GitLab's numbers.
 const (
-	reporter   = 20
-	developer  = 30
-	maintainer = 40
+	developer  = command.Developer
+	maintainer = command.Maintainer
 	owner      = 50
 )
-
-var roleNames = map[int]string{10: "Guest", 15: "Planner", reporter: "Reporter", developer: "Developer", maintainer: "Maintainer", owner: "Owner"}
 
 // Token is a token to examine.
 type Token struct {
@@ -158,7 +156,7 @@ func (t *Token) roles(ctx context.Context) []delivery.Finding {
 	var found []delivery.Finding
 	for _, p := range projects {
 		role, err := t.Client.Role(ctx, gitlab.ProjectID(p.ID))
-		name := roleNames[role]
+		name := command.LevelName(role)
 		if name == "" {
 			name = fmt.Sprintf("of access level %d", role)
 		}
@@ -170,7 +168,7 @@ func (t *Token) roles(ctx context.Context) []delivery.Finding {
 		case role < developer:
 			found = append(found, fail(t.Subject, "it is only "+name+" in "+p.Path+", which may not write statuses", "make its user Developer there, or higher"))
 		case role < t.Need:
-			short := fail(t.Subject, "it is only "+name+" in "+p.Path+", and needs to be "+roleNames[t.Need]+" "+t.Why, "make its user "+roleNames[t.Need]+" there, or set hooks.kind to what it may keep")
+			short := fail(t.Subject, "it is only "+name+" in "+p.Path+", and needs to be "+command.LevelName(t.Need)+" "+t.Why, "make its user "+command.LevelName(t.Need)+" there, or set hooks.kind to what it may keep")
 			if t.Need == owner { // project hooks take the place of those of groups
 				short.Level = delivery.Warn
 			}
