@@ -55,7 +55,7 @@ func (p *program) hooksApply() *cli.Command {
    remora hooks apply --yes               # in a pipeline
    remora hooks apply --rotate --yes      # new secrets; the old ones are taken a day more` + hooksExits,
 		Flags: storeFlags(yesFlag(),
-			&cli.BoolFlag{Name: "rotate", Usage: "make new secrets first; one that is configured is left alone"}),
+			&cli.BoolFlag{Name: "rotate", Usage: "replace the secrets that the agent made; refused where one is configured"}),
 		Action: p.applyHooks,
 	}
 }
@@ -63,8 +63,9 @@ func (p *program) hooksApply() *cli.Command {
 func (p *program) hooksList() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "list the hooks that are kept, as they were last found",
-		Description: "A hook is right, disabled (by GitLab, after failures), failed (it could not be put\n" +
-			"right: the error says why), or unlicensed: a group whose projects have hooks instead.\n\n" + storeHelp +
+		Description: "A hook is right, behind (right, and the agent still makes up for lost calls), disabled\n" +
+			"(by GitLab, after failures), failed (it could not be put right: the error says why),\n" +
+			"or unlicensed: a group whose projects have hooks instead.\n\n" + storeHelp +
 			`   remora hooks list
    remora hooks list --output json | jq 'select(.state != "right")'` + storeExits,
 		Flags:  storeFlags(),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -62,11 +61,6 @@ type Visit struct {
 	Kept    store.Hook
 	Changes []Change
 	Err     error // why it could not be looked at; the walk goes on
-}
-
-// Right says whether there is nothing to do.
-func (v Visit) Right() bool {
-	return v.Err == nil && !slices.ContainsFunc(v.Changes, func(c Change) bool { return c.Action != Keep && c.Action != Skip })
 }
 
 // Walk compares every scope with what is wanted, and yields each as it was found.
