@@ -16,9 +16,9 @@ import (
 	"gitlab.com/remora-ci/remora/component/rest"
 )
 
-// A GitLab that limits at all lets a user make some 600 requests in a minute, and
-// other programs may use the same token. One that does not limit says nothing of
-// limits in its answers.
+// With one token we make 600 requests in a minute: other programs may use it, too.
+// Where that was configured, we are free as long as GitLab says nothing of limits in
+// its answers.
 const (
 	strictRate, strictBurst = 9, 60 // requests per second, and at once: 600 in a minute
 	freeRate, freeBurst     = 200, 200
@@ -44,11 +44,12 @@ const (
 )
 
 // budget is how many requests the clients of one token make together, in all
-// agents of a database. It begins strict, and is free as long as GitLab does not
-// speak of limits.
+// agents of a database. It begins strict, and stays so unless it may be free where
+// GitLab does not speak of limits.
 type budget struct {
 	shared *store.Store // nil: the token is ours alone
 	key    string       // fingerprint of the token
+	auto   bool         // it is free where GitLab names no limit
 	now    func() time.Time
 	clock  func() time.Time // of the leases; the zero time is the database's
 
@@ -76,10 +77,11 @@ type lease struct {
 }
 
 // newBudget makes the budget of the token with that fingerprint; s is the database
-// that it is shared by, nil if it is not.
-func newBudget(s *store.Store, key string, now func() time.Time) *budget {
+// that it is shared by, nil if it is not. With auto it is free where GitLab names no
+// limit.
+func newBudget(s *store.Store, key string, auto bool, now func() time.Time) *budget {
 	return &budget{
-		shared: s, key: key, now: now, clock: func() time.Time { return time.Time{} },
+		shared: s, key: key, auto: auto, now: now, clock: func() time.Time { return time.Time{} },
 		turn: make(chan struct{}, 1), strict: true,
 		free: rate.NewLimiter(freeRate, freeBurst), alone: rate.NewLimiter(strictRate, strictBurst),
 		share: rate.NewLimiter(rate.Limit(strictRate)/shareOf, 1),
@@ -264,7 +266,7 @@ func (b *budget) learn(a rest.Attempt) {
 		if until := now.Add(strictFor); until.After(b.until) {
 			b.until = until
 		}
-	case !now.Before(b.until):
+	case b.auto && !now.Before(b.until):
 		b.strict = false
 	}
 	if a.Code == http.StatusTooManyRequests && a.After > 0 {

@@ -11,9 +11,12 @@ import (
 // Budget is a budget whose clock, the database's too, is the test's.
 type Budget = budget
 
-// NewBudget makes a budget of the token "t".
+// NewStrictBudget makes a budget that is never free.
+func NewStrictBudget(now func() time.Time) *Budget { return newBudget(nil, "t", false, now) }
+
+// NewBudget makes a budget of the token "t" that may be free.
 func NewBudget(s *store.Store, now func() time.Time) *Budget {
-	b := newBudget(s, "t", now)
+	b := newBudget(s, "t", true, now)
 	b.clock = now
 	return b
 }

@@ -48,6 +48,15 @@ func TestBudgetIsStrictAsLongAsGitLabSpeaksOfLimits(t *testing.T) {
 	want("after too many", true)
 }
 
+func TestBudgetIsStrictUnlessItMayBeFree(t *testing.T) {
+	t.Parallel()
+	b := agent.NewStrictBudget(func() time.Time { return budgetStart })
+	b.Learn(rest.Attempt{Code: 200})
+	if !b.Strict() {
+		t.Error("an answer that speaks of no limit made it free")
+	}
+}
+
 // spend makes n requests and says how long that took.
 func spend(t *testing.T, b *agent.Budget, n int) time.Duration {
 	t.Helper()

@@ -58,7 +58,7 @@ func (s *stage) spawn() (kill func()) {
 		s.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childConfig+"="+file, "REMORA_DATA_DIR="+s.db.Dir, "REMORA_DATABASE_URL="+s.db.URL)
+	cmd.Env = append(os.Environ(), childConfig+"="+file, "REMORA_DATA_DIR="+s.db.Dir, "REMORA_DATABASE_URL="+s.db.URL, "REMORA_GITLAB_REQUESTS=auto")
 	cmd.Stderr = s.logs
 	out, err := cmd.StdoutPipe()
 	if err != nil {

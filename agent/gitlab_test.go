@@ -209,7 +209,7 @@ tokens:
 targets: [{name: site, kind: http, url: 'https://site.example.com'}]
 routes: [{sync: [site]}]
 `
-	c, _, err := config.Parse("remora.yaml", []byte(text), vars{})
+	c, _, err := config.Parse("remora.yaml", []byte(text), vars{"REMORA_GITLAB_REQUESTS": "auto"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ shutdown_timeout: 5s
 
 func (s *stage) parse() *config.Config {
 	s.Helper()
-	c, _, err := config.Parse("remora.yaml", []byte(s.config()), vars{})
+	c, _, err := config.Parse("remora.yaml", []byte(s.config()), vars{"REMORA_GITLAB_REQUESTS": "auto"})
 	if err != nil {
 		s.Fatal(err)
 	}

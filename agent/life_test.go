@@ -76,7 +76,7 @@ func TestReload(t *testing.T) {
 	s.start(func(o *agent.Options) {
 		o.Hangup = hangup
 		o.Reload = func(context.Context) (*config.Config, []config.Warning, error) {
-			return config.Parse("remora.yaml", []byte(<-text), vars{"REMORA_DATA_DIR": s.db.Dir})
+			return config.Parse("remora.yaml", []byte(<-text), vars{"REMORA_DATA_DIR": s.db.Dir, "REMORA_GITLAB_REQUESTS": "auto"})
 		}
 	})
 	s.hook(s.push(s.scene.Base, s.scene.SHA))

@@ -57,7 +57,7 @@ func newTokens(c *config.Config, version string, shared *store.Store, tell audit
 		}
 		b := budgets[token.Value]
 		if b == nil {
-			b = newBudget(shared, config.Fingerprint(token.Value), time.Now)
+			b = newBudget(shared, config.Fingerprint(token.Value), c.Limits.FreeRequests, time.Now)
 			budgets[token.Value] = b
 		}
 		s := &speaker{Token: token, url: strings.TrimRight(c.Instances[i].URL, "/"), gauge: &report.Gauge{}}

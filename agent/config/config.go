@@ -86,6 +86,10 @@ type Limits struct {
 	MaxAttempts int           // tries of one delivery
 	Lease       time.Duration // how long a delivery in hand waits for an agent that died
 	Memory      int64         // bytes of webhook bodies in memory
+
+	// FreeRequests allows more than 600 requests in a minute with one token, as long
+	// as GitLab names no limit.
+	FreeRequests bool
 }
 
 // Load reads a file, and env over it; without a file it is [FromEnv]. The error

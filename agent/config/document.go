@@ -138,4 +138,5 @@ type limits struct {
 	MaxAttempts string `yaml:"max_attempts" kind:"int" env:", default=20" usage:"tries of one delivery before it is given up"`
 	Lease       string `yaml:"lease" kind:"duration" env:", default=1m" usage:"how long deliveries in hand wait for an agent that died, before another takes them; on SQLite the next start takes them at once"`
 	Memory      string `yaml:"memory" kind:"size" env:", default=64MiB" usage:"webhook bodies in memory at once; others wait, then get 503"`
+	Requests    string `yaml:"gitlab_requests" env:"REMORA_GITLAB_REQUESTS, default=600/min" enum:"600/min auto" usage:"requests to GitLab with one token, over all agents of a database: 600/min, or auto, which is 200 a second where GitLab names no limit"`
 }

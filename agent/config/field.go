@@ -66,6 +66,9 @@ var extras = map[string]extra{
 	"REMORA_DATABASE_URL":          {sensitive: true},
 }
 
+// requestLimits are how many requests to GitLab there may be in a minute.
+var requestLimits = []string{"600/min", "auto"}
+
 var logLevels = []string{"error", "warn", "info", "debug"}
 
 var (

@@ -148,6 +148,9 @@ func (l *loader) limits() Limits {
 	if least := int64(26 << 20); memory > 0 && memory < least {
 		l.fault("limits.memory", "less than one webhook may need; want 26MiB or more")
 	}
+	if limits.FreeRequests = d.Requests == "auto"; !slices.Contains(requestLimits, d.Requests) {
+		l.fault("limits.gitlab_requests", "want 600/min, or auto where GitLab has no limit, not %q%s", clip(d.Requests), meant(d.Requests, requestLimits))
+	}
 	if limits.PerProject > maxPerProject {
 		l.fault("limits.per_project", "want at most %d", maxPerProject)
 	}

@@ -45,7 +45,7 @@ func start(ctx context.Context, address, ready string, env []string, args ...str
 
 // startAgent runs "remora agent" with the given variables.
 func startAgent(ctx context.Context, binary, address string, sets ...map[string]string) (*process, error) {
-	env := environ(append(sets, map[string]string{"REMORA_LISTEN": address})...)
+	env := environ(append(sets, map[string]string{"REMORA_LISTEN": address, "REMORA_GITLAB_REQUESTS": "auto"})...)
 	return start(ctx, address, "/readyz", env, binary, "agent")
 }
 
