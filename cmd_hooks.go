@@ -113,7 +113,7 @@ func (p *program) withHooks(c *cli.Context, wanted bool, do func(*store.Store, [
 		return misuse("no hooks are wanted: write a section hooks in the configuration file, and url, where GitLab reaches the agent; then give --config")
 	}
 	scrub := delivery.NewScrubber(settings.Secrets()...)
-	s, err := store.Open(c.Context, settings.Store)
+	s, err := openBeside(c.Context, settings.Store)
 	if err != nil {
 		return component.Explained(err)
 	}

@@ -5,11 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"gitlab.com/remora-ci/remora/agent/store"
 	"gitlab.com/remora-ci/remora/component/gitlab/gitlabtest"
 )
 
@@ -62,4 +65,37 @@ func groupOf(ts *testscript.TestScript, path string) gitlabtest.HookOf {
 	id, err := strconv.ParseInt(ts.Getenv(strings.ToUpper(path)+"_ID"), 10, 64)
 	ts.Check(err)
 	return gitlabtest.HookOf{Group: id}
+}
+
+// An agent that runs may be older than this command: its tables are left alone.
+func TestHooksLeaveTheTablesOfAnOlderAgentAlone(t *testing.T) {
+	t.Parallel()
+	place := store.Config{Dir: filepath.Join(t.TempDir(), "data")}
+	s, err := openBeside(t.Context(), place) // there is none: it is made
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	versions := func() (n int) {
+		t.Helper()
+		if err := s.Query(t.Context(), func(r store.Row) error { return r.Scan(&n) }, "SELECT count(*) FROM remora_version"); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	err = s.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec("DELETE FROM remora_version WHERE version_id = (SELECT MAX(version_id) FROM remora_version)")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := versions()
+	again, err := openBeside(t.Context(), place)
+	if err == nil {
+		_ = again.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "older than this program") || versions() != before {
+		t.Errorf("got %v and %d versions, want a refusal and %d", err, versions(), before)
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -321,4 +322,16 @@ func absent(what, list string, id int64, err error) error {
 		return component.Explained(err)
 	}
 	return fmt.Errorf("no %s has the id %d; %s shows what there is", what, id, list)
+}
+
+// openBeside opens the agent's store as it is, for the agent that runs may be older;
+// where there is none yet, it is made.
+func openBeside(ctx context.Context, place store.Config) (*store.Store, error) {
+	place.AsIs = true
+	s, err := store.Open(ctx, place)
+	if errors.Is(err, store.ErrAbsent) {
+		place.AsIs = false
+		return store.Open(ctx, place)
+	}
+	return s, err
 }

@@ -34,6 +34,9 @@ func TestTablesAreTakenAsTheyAre(t *testing.T) {
 		refused := func(summary, remedy string) {
 			t.Helper()
 			_, err := store.Open(t.Context(), asIs)
+			if is, want := errors.Is(err, store.ErrAbsent), strings.HasPrefix(summary, "no "); is != want {
+				t.Errorf("%s: is absent %t, want %t", summary, is, want)
+			}
 			var fault *delivery.Fault
 			if !errors.As(err, &fault) || fault.Summary != summary || !strings.Contains(fault.Remedy, remedy) || fault.Cause == "" || delivery.StateOf(err) != delivery.Failed {
 				t.Fatalf("got %v, want the permanent fault %q with a remedy that says %q", err, summary, remedy)

@@ -110,9 +110,9 @@ func checkTables(ctx context.Context, db *sql.DB, postgres bool) error {
 	case have > want:
 		return tooNew(have, want)
 	case have == 0:
-		return delivery.Permanent(&delivery.Fault{
+		return absent{delivery.Permanent(&delivery.Fault{
 			Summary: "no agent has used this database", Cause: "it has no tables of remora; an agent makes them when it starts", Remedy: whichOne,
-		})
+		})}
 	case have < want:
 		return delivery.Permanent(&delivery.Fault{
 			Summary: "database is older than this program",

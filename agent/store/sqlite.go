@@ -90,7 +90,7 @@ func findFile(path string) error {
 	case err == nil:
 		return f.Close()
 	case errors.Is(err, fs.ErrNotExist):
-		return delivery.Permanent(&delivery.Fault{Summary: "no database", Cause: "there is no " + path + ", which an agent makes when it starts", Remedy: whichOne, Err: err})
+		return absent{delivery.Permanent(&delivery.Fault{Summary: "no database", Cause: "there is no " + path + ", which an agent makes when it starts", Remedy: whichOne, Err: err})}
 	}
 	return delivery.Permanent(&delivery.Fault{
 		Summary: "database cannot be read", Cause: "this process may not read and write " + path + ", or the folder that it is in", Remedy: "run this as the user that the agent runs as", Err: err,
